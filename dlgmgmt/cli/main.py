@@ -1,0 +1,107 @@
+"""The dlgmgmt program: serve, run (with demo phones), check.
+
+Exit codes: 0 ended cleanly; 1 the daemon could not start or failed while running; 2 the command
+line or the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlgmgmt import __version__
+from dlgmgmt.cli.text import complain, visible
+from dlgmgmt.config import Config, ConfigError, RunDirectoryError, load
+
+_LEVELS = ("debug", "info", "warning", "error")
+_log = logging.getLogger("dlgmgmt")
+
+
+class _VisibleFormatter(logging.Formatter):
+    """Whatever reaches the log stays on its line and cannot steer the terminal that shows it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record; the lines of a traceback are kept, each escaped by itself."""
+        head, *rest = super().format(record).split("\n")
+        if not record.exc_info and not record.stack_info:
+            return visible("\n".join([head, *rest]))
+        return "\n".join(visible(line) for line in [head, *rest])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dlgmgmt",
+        description="A record-routing SIP proxy that knows, lists and ends every dialog on it.",
+    )
+    parser.add_argument("--version", action="version", version=f"dlgmgmt {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("serve", "start the daemon"),
+        ("run", "start the daemon together with demo phones that call each other"),
+        ("check", "check the configuration file and start nothing"),
+    ):
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.add_argument(
+            "--config",
+            metavar="FILE",
+            type=Path,
+            help="TOML file; without it the embedded defaults hold (loopback only)",
+        )
+        if name != "check":
+            command.add_argument(
+                "--log-level", choices=_LEVELS, default="info", help="default: %(default)s"
+            )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; argv: without the program's name, None for that of the process."""
+    options = _parser().parse_args(argv)
+    try:
+        config = load(options.config, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            complain("dlgmgmt", str(problem))
+        return 2
+    if options.command == "check":
+        return _check(config)
+    return _start(config, demo=options.command == "run", level=options.log_level)
+
+
+def _check(config: Config) -> int:
+    for warning in config.warnings:
+        print(f"dlgmgmt: warning: {visible(warning)}", file=sys.stderr)
+    print(f"{visible(str(config.source or 'embedded defaults'))}: configuration is good")
+    return 0
+
+
+def _start(config: Config, *, demo: bool, level: str) -> int:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_VisibleFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    for warning in config.warnings:
+        _log.warning("%s", warning)
+    try:
+        config.prepare()
+    except RunDirectoryError as error:
+        complain("dlgmgmt", str(error))
+        return 1
+    from dlgmgmt import daemon  # noqa: PLC0415 - "check" and "--help" need none of it
+
+    try:
+        return daemon.run(config, demo=demo)
+    except OSError as error:
+        # What the daemon did not explain itself: still one line, for the operator.
+        _log.debug("start failed", exc_info=True)
+        complain("dlgmgmt", str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Answers that the generated documentation shows; the tests hold them against the schemas."""
+
+from __future__ import annotations
+
+_SOCKET = "udp:192.0.2.10:5060"
+
+DIALOG: dict[str, object] = {
+    "h_entry": 1681,
+    "h_id": 11750,
+    "ref": 2,
+    "call-id": "ab12@192.0.2.1",
+    "from_uri": "sip:alice@example.com",
+    "to_uri": "sip:bob@example.com",
+    "state": 4,
+    "start_ts": 1795406478,
+    "init_ts": 1795406476,
+    "end_ts": 0,
+    "duration": 219,
+    "timeout": 1795449678,
+    "lifetime": 43200,
+    "dflags": 0,
+    "sflags": 0,
+    "iflags": 0,
+    "caller": {
+        "tag": "a1",
+        "contact": "sip:alice@192.0.2.1:5060",
+        "cseq": "1",
+        "route_set": "",
+        "socket": _SOCKET,
+    },
+    "callee": {
+        "tag": "b1",
+        "contact": "sip:bob@192.0.2.2:5060",
+        "cseq": "1",
+        "route_set": "",
+        "socket": _SOCKET,
+    },
+    "profiles": ["inbound", {"caller": "alice"}],
+    "variables": [{"src": "192.0.2.1"}],
+    "ims_state": 4,
+    "state_name": "confirmed",
+    "did": "196.6ed2",
+    "req_uri": "sip:bob@example.com",
+    "timeout_left": 42981,
+    "legs": [
+        {
+            "to_tag": "b1",
+            "to_uri": "sip:bob@example.com",
+            "state": "confirmed",
+            "acked": True,
+            "branch": 0,
+            "caller_cseq": 1,
+            "callee_cseq": 1,
+            "contact": "sip:bob@192.0.2.2:5060",
+            "route_set": "",
+            "socket": _SOCKET,
+        }
+    ],
+    "history": [{"branch": 1, "to_tag": "c1", "code": 487, "cause": "cancelled"}],
+}
+
+_PENDING = [
+    {"side": "caller", "to_tag": "b1", "method": "BYE", "outcome": "pending"},
+    {"side": "callee", "to_tag": "b1", "method": "BYE", "outcome": "pending"},
+]
+
+ORDERED: dict[str, object] = {"id": 1, "legs": _PENDING}
+
+STATUS: dict[str, object] = {
+    "id": 1,
+    "h_entry": 1681,
+    "h_id": 11750,
+    "call-id": "ab12@192.0.2.1",
+    "from_tag": "a1",
+    "reason": "mi_terminated",
+    "ordered_ts": 1795406697,
+    "legs": [{**side, "outcome": "200"} for side in _PENDING],
+}
+
+ACTIVE: dict[str, object] = {
+    "starting": 0,
+    "connecting": 1,
+    "answering": 0,
+    "ongoing": 2,
+    "all": 3,
+}

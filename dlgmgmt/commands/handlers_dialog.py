@@ -1,0 +1,94 @@
+"""Handlers of the commands that list, look up, count and end dialogs."""
+
+from __future__ import annotations
+
+from dlgmgmt.commands.errors import Failure, Refused
+from dlgmgmt.commands.registry import Call
+from dlgmgmt.commands.results import (
+    ActiveStats,
+    DialogListing,
+    DialogMatches,
+    TerminationOrdered,
+    TerminationStatus,
+)
+from dlgmgmt.dialog.errors import BadExtraHeaders, NoSuchDialog
+
+OPERATOR_REASON = "mi_terminated"
+"""Reason text of a termination that an operator ordered."""
+
+
+def list_all(call: Call) -> DialogListing:
+    """Every dialog, copied while the listing is read."""
+    context = call.context
+    return DialogListing(context.table.iter_views(), int(context.clock()))
+
+
+def find(call: Call) -> DialogMatches:
+    """The dialogs with a Call-ID, and a From tag if one is given; possibly none."""
+    context = call.context
+    views = context.table.find(call.text("callid"), call.optional_text("from_tag"))
+    return DialogMatches(tuple(views), int(context.clock()))
+
+
+def list_or_find(call: Call) -> DialogListing | DialogMatches:
+    """Every dialog, or those with a Call-ID; Refused(NO_DIALOG) if it names none."""
+    if "callid" not in call.values:
+        return list_all(call)
+    matches = find(call)
+    if not matches.views:
+        raise Refused(Failure.NO_DIALOG)
+    return matches
+
+
+def terminate_by_tags(call: Call) -> TerminationOrdered:
+    """End the dialog that Call-ID and both tags name."""
+    try:
+        record = call.context.terminator.by_tags(
+            call.text("callid"),
+            call.text("from_tag"),
+            call.text("to_tag"),
+            reason=OPERATOR_REASON,
+            extra_headers=call.optional_text("headers") or "",
+        )
+    except NoSuchDialog as error:
+        raise Refused(Failure.NO_DIALOG if error.callid_known else Failure.NO_CALLID) from None
+    except BadExtraHeaders as error:
+        raise Refused(Failure.BAD_HEADERS, str(error)) from None
+    return TerminationOrdered(record)
+
+
+def terminate_by_id(call: Call) -> TerminationOrdered:
+    """End the dialog ``h_entry:h_id``."""
+    try:
+        record = call.context.terminator.by_id(
+            call.number("h_entry"),
+            call.number("h_id"),
+            reason=OPERATOR_REASON,
+            extra_headers=call.optional_text("headers") or "",
+        )
+    except NoSuchDialog:
+        raise Refused(Failure.NO_DIALOG) from None
+    except BadExtraHeaders as error:
+        raise Refused(Failure.BAD_HEADERS, str(error)) from None
+    return TerminationOrdered(record)
+
+
+def termination(call: Call) -> TerminationStatus:
+    """What has become of a termination."""
+    record = call.context.table.termination(call.number("id"))
+    if record is None:
+        raise Refused(Failure.NO_TERMINATION)
+    return TerminationStatus(record)
+
+
+def stats_active(call: Call) -> ActiveStats:
+    """Live dialogs by phase; deleted ones are not counted."""
+    counts = call.context.table.counts()
+    ongoing = counts.confirmed + counts.concurrent
+    return ActiveStats(
+        counts.unconfirmed,
+        counts.early,
+        counts.confirmed_no_ack,
+        ongoing,
+        counts.unconfirmed + counts.early + counts.confirmed_no_ack + ongoing,
+    )

@@ -1,0 +1,102 @@
+"""What commands answer, as typed records that know nothing of how they will be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dlgmgmt.dialog.views import DialogView, TerminationView
+
+
+@dataclass(slots=True, frozen=True)
+class DialogListing:
+    """All dialogs, batch by batch; ``batches`` can be consumed once. now: Unix seconds."""
+
+    batches: Iterator[list[DialogView]]
+    now: int
+
+
+@dataclass(slots=True, frozen=True)
+class DialogMatches:
+    """The dialogs that a Call-ID and perhaps a From tag name. now: Unix seconds."""
+
+    views: tuple[DialogView, ...]
+    now: int
+
+
+@dataclass(slots=True, frozen=True)
+class TerminationOrdered:
+    """A dialog was ended; its parties are being told."""
+
+    record: TerminationView
+
+
+@dataclass(slots=True, frozen=True)
+class TerminationStatus:
+    """How a termination ordered before has gone so far."""
+
+    record: TerminationView
+
+
+class ActiveStats(NamedTuple):
+    """Live dialogs by what they are doing, as the dialog module counts them."""
+
+    starting: int
+    connecting: int
+    answering: int
+    ongoing: int
+    all: int
+
+
+class Statistic(NamedTuple):
+    """One counter."""
+
+    group: str
+    name: str
+    value: int
+
+
+@dataclass(slots=True, frozen=True)
+class Statistics:
+    """The counters that were asked for, in the order of the request."""
+
+    rows: tuple[Statistic, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class CommandNames:
+    """The commands of the protocol that asked."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Uptime:
+    """Both in Unix seconds."""
+
+    now: int
+    up_since: int
+
+
+@dataclass(slots=True, frozen=True)
+class Version:
+    """program and version name the daemon; platform is like "x86_64/linux"."""
+
+    program: str
+    version: str
+    platform: str
+    runtime: str
+
+
+Result = (
+    DialogListing
+    | DialogMatches
+    | TerminationOrdered
+    | TerminationStatus
+    | ActiveStats
+    | Statistics
+    | CommandNames
+    | Uptime
+    | Version
+)

@@ -1,0 +1,167 @@
+"""JSON schemas (draft 2020-12, as OpenAPI 3.1 uses them) of the answers over JSON-RPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def _integer(doc: str) -> Schema:
+    return {"type": "integer", "description": doc}
+
+
+def _string(doc: str) -> Schema:
+    return {"type": "string", "description": doc}
+
+
+def _object(doc: str, **properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "description": doc,
+        "required": [_json_name(name) for name in properties],
+        "properties": {_json_name(name): schema for name, schema in properties.items()},
+    }
+
+
+def _json_name(name: str) -> str:
+    return "call-id" if name == "callid" else name
+
+
+def _array(items: Schema, doc: str) -> Schema:
+    return {"type": "array", "description": doc, "items": items}
+
+
+def ref(name: str) -> Schema:
+    """A reference to the schema ``name`` of :data:`SCHEMAS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _nullable(doc: str) -> Schema:
+    return {"type": ["string", "null"], "description": doc}
+
+
+_UNIX = "Unix time in seconds, 0 where not yet known"
+_PAIR = {"type": "object", "additionalProperties": {"type": "string"}}
+
+SCHEMAS: dict[str, Schema] = {
+    "Party": _object(
+        "One end of a dialog; all null while the callee has not answered.",
+        tag=_nullable("its tag"),
+        contact=_nullable("its Contact URI"),
+        cseq=_nullable("the last CSeq number that it used"),
+        route_set=_nullable("its route set, comma-separated"),
+        socket=_nullable("the daemon's socket towards it"),
+    ),
+    "Leg": _object(
+        "An out leg: a To-tag that answered the INVITE.",
+        to_tag=_string("the To-tag"),
+        to_uri=_string("URI of the To header"),
+        state={"type": "string", "enum": ["early", "confirmed"]},
+        acked={"type": "boolean", "description": "whether the ACK has been seen"},
+        branch=_integer("which branch of the fork it came from"),
+        caller_cseq=_integer("last CSeq towards the callee"),
+        callee_cseq=_integer("last CSeq towards the caller"),
+        contact=_string("Contact URI of the callee"),
+        route_set=_string("route set towards the callee, comma-separated"),
+        socket=_string("the daemon's socket towards the callee"),
+    ),
+    "EndedLeg": _object(
+        "A leg that is no longer part of the dialog.",
+        branch=_integer("which branch of the fork it was"),
+        to_tag=_string("its To-tag"),
+        code=_integer("its final SIP status, 0 if none came"),
+        cause=_string("rejected, cancelled, timeout or bye"),
+    ),
+    "Dialog": _object(
+        "A dialog, with the keys of Kamailio's dialog module and those of ims_dialog.",
+        h_entry=_integer("number of its hash entry"),
+        h_id=_integer("its number within the hash entry"),
+        ref=_integer("references to it"),
+        callid=_string("its Call-ID"),
+        from_uri=_string("URI of the From header"),
+        to_uri=_string("URI of the To header"),
+        state={
+            "type": "integer",
+            "enum": [1, 2, 3, 4, 5],
+            "description": "dialog module: unconfirmed, early, confirmed without ACK, "
+            "confirmed, deleted",
+        },
+        start_ts=_integer(f"when it was answered; {_UNIX}"),
+        init_ts=_integer(f"when the INVITE came; {_UNIX}"),
+        end_ts=_integer(f"when it ended; {_UNIX}"),
+        duration=_integer("seconds since the answer"),
+        timeout=_integer(f"when it expires; {_UNIX}"),
+        lifetime=_integer("seconds from answer to expiry"),
+        dflags=_integer("internal flags"),
+        sflags=_integer("script flags"),
+        iflags=_integer("always 0; for clients of the dialog module"),
+        caller=ref("Party"),
+        callee=ref("Party"),
+        profiles=_array(
+            {"oneOf": [{"type": "string"}, _PAIR]}, "names, or name and value, of its profiles"
+        ),
+        variables=_array(_PAIR, "its variables"),
+        ims_state={
+            "type": "integer",
+            "enum": [1, 2, 4, 5, 6, 7],
+            "description": "ims_dialog: unconfirmed, early, confirmed, confirmed without ACK, "
+            "deleted, concurrently confirmed",
+        },
+        state_name=_string("the name of ims_state"),
+        did=_string("its dialog id, as Record-Route carries it"),
+        req_uri=_string("Request-URI of the INVITE"),
+        timeout_left=_integer("seconds until it expires, 0 while no timeout runs"),
+        legs=_array(ref("Leg"), "its out legs"),
+        history=_array(ref("EndedLeg"), "legs that ended before"),
+    ),
+    "DialogList": _array(ref("Dialog"), "all dialogs"),
+    "DialogMatches": {
+        "description": "nothing found: an empty object; one: the dialog; several: an array",
+        "anyOf": [
+            ref("Dialog"),
+            ref("DialogList"),
+            {"type": "object", "maxProperties": 0},
+        ],
+    },
+    "SideOutcome": _object(
+        "What one party was sent and what it answered.",
+        side={"type": "string", "enum": ["caller", "callee"]},
+        to_tag=_string("To-tag of the leg, empty for the caller of an early dialog"),
+        method={"type": "string", "enum": ["BYE", "CANCEL", "488"]},
+        outcome=_string("pending, waiting for ACK, a status code, timeout or unsendable"),
+    ),
+    "TerminationOrdered": _object(
+        "A termination that has been ordered.",
+        id=_integer("its number, for dlg.termination"),
+        legs=_array(ref("SideOutcome"), "who is told what"),
+    ),
+    "TerminationStatus": _object(
+        "A termination and its outcome so far.",
+        id=_integer("its number"),
+        h_entry=_integer("number of the dialog's hash entry"),
+        h_id=_integer("number of the dialog within its hash entry"),
+        callid=_string("Call-ID of the dialog"),
+        from_tag=_string("tag of the caller"),
+        reason=_string("why it was ended"),
+        ordered_ts=_integer(_UNIX),
+        legs=_array(ref("SideOutcome"), "who was told what"),
+    ),
+    "ActiveStats": _object(
+        "Live dialogs by phase.",
+        starting=_integer("unconfirmed"),
+        connecting=_integer("early"),
+        answering=_integer("confirmed, ACK not seen"),
+        ongoing=_integer("confirmed"),
+        all=_integer("the sum"),
+    ),
+    "Statistics": _array({"type": "string"}, "lines of the form group:name = value"),
+    "CommandNames": _array({"type": "string"}, "names of commands"),
+    "Uptime": _object(
+        "Since when the daemon runs.",
+        now=_string("local time"),
+        up_since=_string("local time of the start"),
+        uptime=_integer("seconds since the start"),
+    ),
+    "Version": _string("program, version and platform"),
+}

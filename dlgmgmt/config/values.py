@@ -1,0 +1,284 @@
+"""Readers of single parameter values: each takes what TOML gave and returns it checked.
+
+A reader raises ValueError for a value that it does not take; what it does take is said by its
+``allowed`` text, which the error message shows.
+"""
+
+from __future__ import annotations
+
+import grp
+import ipaddress
+import os
+import pwd
+import re
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlgmgmt.dialog.errors import BadExtraHeaders
+from dlgmgmt.sip.errors import BadUri
+from dlgmgmt.sip.settings import Listener
+from dlgmgmt.sip.uri import parse_uri
+
+_TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+_HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9\-.]{0,252}[a-z0-9])?")
+_HOST_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+)):([0-9]{1,5})")
+
+
+@dataclass(slots=True, frozen=True)
+class Reader:
+    """How a value is read, and what is allowed in words."""
+
+    read: Callable[[Any], Any]
+    allowed: str
+
+
+def _require(condition: object) -> None:
+    if not condition:
+        raise ValueError
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def integer(low: int, high: int) -> Reader:
+    """A whole number in ``low..high``."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError
+        _require(low <= value <= high)
+        return value
+
+    return Reader(read, f"an integer from {low} to {high}")
+
+
+def seconds(low: float, high: float) -> Reader:
+    """A time in seconds, whole or fractional."""
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError
+        _require(low <= value <= high)  # false for nan
+        return float(value)
+
+    return Reader(read, f"seconds, a number from {low:g} to {high:g}")
+
+
+def one_of(*choices: str) -> Reader:
+    """One of some words."""
+
+    def read(value: object) -> str:
+        _require(_text(value) in choices)
+        return _text(value)
+
+    return Reader(read, " or ".join(f'"{choice}"' for choice in choices))
+
+
+def switch() -> Reader:
+    """On or off; the manual writes 1 and 0."""
+
+    def read(value: object) -> bool:
+        if not isinstance(value, int):
+            raise TypeError
+        _require(value in (0, 1))
+        return bool(value)
+
+    return Reader(read, "true or false (or 1 or 0)")
+
+
+def token() -> Reader:
+    """An RFC 3261 token."""
+
+    def read(value: object) -> str:
+        _require(len(_text(value)) <= 64 and _TOKEN.fullmatch(_text(value)))
+        return _text(value)
+
+    return Reader(read, "an RFC 3261 token of at most 64 characters: letters, digits, -.!%*_+`'~")
+
+
+def header_text() -> Reader:
+    """The value of a header, on one line."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        _require(0 < len(text) <= 200 and text.isprintable() and text == text.strip())
+        return text
+
+    return Reader(read, "1 to 200 printable characters on one line, no space at either end")
+
+
+def header_lines() -> Reader:
+    """Complete header lines, by the rule for those that an operator gives with a command."""
+
+    def read(value: object) -> str:
+        # Here, so that dlgctl, which needs only the run directory, does not load the SIP engine.
+        from dlgmgmt.sip.terminate import check_extra_headers  # noqa: PLC0415
+
+        try:
+            return check_extra_headers(_text(value))
+        except BadExtraHeaders as error:
+            raise ValueError from error
+
+    return Reader(
+        read,
+        r'header lines, each "Name: value\r\n", of headers that the daemon does not set itself, '
+        'at most 4096 characters, or ""',
+    )
+
+
+def octal_mode() -> Reader:
+    """A file mode, written as chmod takes it."""
+
+    def read(value: object) -> int:
+        text = _text(value)
+        _require(1 <= len(text) <= 4 and set(text) <= set(string.octdigits))
+        mode = int(text, 8)
+        _require(mode <= 0o777)
+        return mode
+
+    return Reader(read, 'an octal file mode as a string, "0000" to "0777", such as "0660"')
+
+
+def absolute_path() -> Reader:
+    """A path that does not depend on where the daemon is started."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        _require(text.isprintable() and len(os.fsencode(text)) < 4096)
+        path = Path(text)
+        _require(path.is_absolute() and ".." not in path.parts and path.name)
+        return str(path)
+
+    return Reader(read, 'an absolute path without ".."')
+
+
+def user() -> Reader:
+    """A user by name or number, given back as text."""
+    return Reader(
+        lambda value: _account(value, pwd.getpwnam),
+        "the name of a user of this machine, or a user id",
+    )
+
+
+def group() -> Reader:
+    """A group by name or number, given back as text."""
+    return Reader(
+        lambda value: _account(value, grp.getgrnam),
+        "the name of a group of this machine, or a group id",
+    )
+
+
+def _account(value: object, look_up: Callable[[str], object]) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    text = _text(value)
+    if text.isdecimal() and text.isascii():
+        _require(int(text) < 2**32 - 1)  # the last one means "unchanged" to chown
+        return text
+    try:
+        look_up(text)
+    except KeyError:
+        raise ValueError from None
+    return text
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    match = _HOST_PORT.fullmatch(text)
+    if match is None:
+        raise ValueError
+    address = ipaddress.ip_address(match[1] or match[2])
+    _require((address.version == 6) == (match[1] is not None))
+    port = int(match[3])
+    _require(port < 65536)
+    return str(address), port
+
+
+def host_port() -> Reader:
+    """An HTTP listener."""
+
+    def read(value: object) -> tuple[str, int]:
+        return _host_port(_text(value))
+
+    return Reader(read, 'a numeric address and a port, such as "127.0.0.1:8080" or "[::1]:8080"')
+
+
+def listeners() -> Reader:
+    """SIP sockets."""
+
+    def one(value: object) -> Listener:
+        transport, colon, rest = _text(value).partition(":")
+        _require(colon and transport == "udp")
+        host, port = _host_port(rest)
+        return Listener(transport, host, port)
+
+    def read(value: object) -> tuple[Listener, ...]:
+        if not isinstance(value, list):
+            raise TypeError
+        found = tuple(one(item) for item in value)
+        _require(0 < len(found) <= 32)
+        fixed = [item for item in found if item.port]
+        _require(len(set(fixed)) == len(fixed))
+        return found
+
+    return Reader(
+        read,
+        "a list of 1 to 32 different sockets, numeric and udp alone in this version, "
+        'such as ["udp:127.0.0.1:5060", "udp:[::1]:5060"]',
+    )
+
+
+def sip_targets() -> Reader:
+    """Next hops."""
+
+    def one(value: object) -> str:
+        text = _text(value)
+        _require(text.isprintable() and len(text) <= 1024)
+        try:
+            uri = parse_uri(text)
+        except BadUri as error:
+            raise ValueError from error
+        _require(uri.scheme == "sip" and not uri.headers)
+        _require((uri.param("transport") or "udp").lower() == "udp")
+        return text
+
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise TypeError
+        _require(0 < len(value) <= 64)
+        return tuple(one(item) for item in value)
+
+    return Reader(
+        read,
+        "a list of 1 to 64 sip: URIs (over udp alone in this version), "
+        'such as ["sip:127.0.0.1:5090"]',
+    )
+
+
+def domain() -> Reader:
+    """A Request-URI's host, in lower case, IPv6 without brackets as the URI reader gives it."""
+
+    def read(value: object) -> str:
+        text = _text(value).lower()
+        if text.startswith("[") and text.endswith("]"):
+            return str(ipaddress.IPv6Address(text[1:-1]))
+        _require(_HOST_NAME.fullmatch(text))
+        return text
+
+    return Reader(read, "a host name, an IPv4 address or an IPv6 address in brackets, no port")
+
+
+def user_prefix() -> Reader:
+    """The start of a Request-URI's user part."""
+
+    def read(value: object) -> str:
+        text = _text(value)
+        _require(0 < len(text) <= 128 and text.isprintable() and not set(text) & set(" @<>"))
+        return text
+
+    return Reader(read, '1 to 128 characters of a SIP user part, such as "2" or "+49"')

@@ -1,0 +1,153 @@
+"""The composition root: every wire between the rooms is here, and nowhere else.
+
+Two threads: the SIP engine's own, and the caller's, which runs the management loop with the MI
+FIFO and HTTP. They meet in the dialog table alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mi_fifo import FifoError, FifoServer
+
+from dlgmgmt import __version__
+from dlgmgmt.commands.context import CommandContext
+from dlgmgmt.commands.dispatcher import Dispatcher
+from dlgmgmt.commands.rows import build_registry
+from dlgmgmt.config import Config
+from dlgmgmt.demo import Demo
+from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.interfaces.http import HttpServer
+from dlgmgmt.interfaces.mi_fifo import MiBinding
+from dlgmgmt.sip.engine import SipEngine, tune_gc
+from dlgmgmt.sip.errors import ListenError
+from dlgmgmt.sip.settings import Route
+
+_LOG = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """A part of the daemon could not start; the text says which and why."""
+
+
+def run(config: Config, *, demo: bool = False) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code, 0 after a clean end."""
+    try:
+        asyncio.run(_main(config, demo=demo))
+    except StartError as error:
+        print(f"dlgmgmt: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _main(config: Config, *, demo: bool) -> None:
+    rng = random.SystemRandom()
+    phones = _phones(config, rng) if demo else None
+    sip = config.sip
+    if phones is not None:
+        shown = [
+            Route(targets=route.targets, user_prefix=route.user_prefix, fork=route.fork)
+            for route in phones.routes()
+        ]
+        sip = replace(sip, routes=(*shown, *sip.routes))
+    table = DialogTable(config.dialog, wall=time.time, monotonic=time.monotonic, rng=rng)
+    try:
+        engine = SipEngine(sip, config.dialog, table, rng=rng)
+    except ListenError as error:
+        raise StartError(str(error)) from error
+    dispatcher = Dispatcher(
+        build_registry(),
+        CommandContext(
+            table=table,
+            terminator=engine.terminator,
+            clock=time.time,
+            start_time=time.time(),
+            version=__version__,
+            statistics={"core": lambda: _core_statistics(engine)},
+        ),
+    )
+    fifo = FifoServer(config.fifo, MiBinding(dispatcher))
+    http = HttpServer(config.http, dispatcher)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        await _start_interfaces(config, fifo, http)
+        tune_gc()
+        engine.start()
+        if phones is not None:
+            await phones.start()
+        _announce(config, engine, http, demo=demo)
+        await stopping.wait()
+        _LOG.info("stopping")
+    finally:
+        if phones is not None:
+            await phones.stop()
+        await http.stop()
+        await fifo.stop()
+        engine.stop()
+
+
+async def _start_interfaces(config: Config, fifo: FifoServer, http: HttpServer) -> None:
+    try:
+        await fifo.start()
+    except (FifoError, OSError) as error:
+        raise StartError(str(error)) from error
+    try:
+        await http.start()
+    except OSError as error:
+        where = f"{config.http.host}:{config.http.port}"
+        msg = f"cannot listen on http {where}: {error.strerror or error}"
+        raise StartError(msg) from error
+
+
+def _phones(config: Config, rng: random.Random) -> Demo:
+    listener = config.sip.listen[0]
+    return Demo(
+        (listener.host, listener.port), rng=rng, logger=logging.getLogger("dlgmgmt.demo")
+    )
+
+
+def _announce(config: Config, engine: SipEngine, http: HttpServer, *, demo: bool) -> None:
+    """The one line that scripts wait for; ``run`` adds what a person wants to try next."""
+    host, port = http.address
+    url = f"http://[{host}]:{port}/RPC" if ":" in host else f"http://{host}:{port}/RPC"
+    sip = " ".join(f"sip={name}" for name in engine.listeners)
+    print(f"ready {sip} fifo={config.fifo.fifo_name} http={url}", flush=True)
+    if demo:
+        for line in (
+            "",
+            f"  SIP    {', '.join(engine.listeners)}",
+            f"  FIFO   {config.fifo.fifo_name} (replies in {config.fifo.reply_dir})",
+            f"  HTTP   {url}",
+            "",
+            "Demo phones are calling each other. In another terminal:",
+            "  .venv/bin/dlgctl list",
+            "  .venv/bin/dlgctl kill CALL-ID",
+            "Ctrl-C ends the daemon.",
+            "",
+        ):
+            print(line, flush=True)
+
+
+def _core_statistics(engine: SipEngine) -> Sequence[tuple[str, int]]:
+    counters = engine.proxy.counters
+    return (
+        ("bad_msg_hdr", counters.bad_requests + counters.bad_replies),
+        ("drop_replies", counters.stray_replies),
+        ("drop_requests", counters.not_sip + counters.stray_acks + counters.overload),
+        ("err_requests", counters.errors),
+        ("rcv_replies", counters.replies),
+        ("rcv_requests", counters.requests),
+        ("retransmissions", counters.retransmissions),
+        ("transactions", engine.transactions),
+        ("unsent", sum(sock.unsent for sock in engine.sockets)),
+    )

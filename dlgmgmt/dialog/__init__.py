@@ -1,0 +1,1 @@
+"""The dialog core: pure, synchronous, thread-safe; time and randomness are parameters."""

@@ -1,0 +1,45 @@
+"""What the dialog core reports to the rest of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from dlgmgmt.dialog.states import State
+
+
+class EventType(Enum):
+    """Kinds of dialog events; the names follow the manual's callback types (part 2, 1.1)."""
+
+    CREATED = "created"
+    EARLY = "early"
+    CONFIRMED_NA = "confirmed_na"
+    CONFIRMED = "confirmed"
+    REQUEST_WITHIN = "request_within"
+    LEG_ENDED = "leg_ended"
+    FAILED = "failed"
+    TERMINATED = "terminated"
+    EXPIRED = "expired"
+    SPIRALED = "spiraled"
+    DESTROYED = "destroyed"
+
+
+class DialogEvent(NamedTuple):
+    """One event: the dialog's identity and state after it, and a detail of the kind.
+
+    detail: method of a request, status code of a failure, reason of a termination, else "".
+    """
+
+    type: EventType
+    h_entry: int
+    h_id: int
+    callid: str
+    from_tag: str
+    to_tag: str
+    state: State
+    detail: str
+
+
+Listener = Callable[[DialogEvent], None]
+"""Called outside of every lock, on the thread that caused the event."""

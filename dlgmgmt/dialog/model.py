@@ -1,0 +1,335 @@
+"""Dialogs, out legs and terminations, as the table keeps them.
+
+Every field that changes is read and written under the lock of the dialog's hash entry.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import Enum
+
+from dlgmgmt.dialog.did import encode_did
+from dlgmgmt.dialog.states import State
+from dlgmgmt.dialog.views import (
+    DialogView,
+    EndedLeg,
+    LegView,
+    SideOutcome,
+    TerminationView,
+)
+from dlgmgmt.dialog.wheel import Timer
+
+MAX_LEGS = 64
+"""Out legs of one dialog; a To-tag beyond them is forwarded but not tracked."""
+
+MAX_HISTORY = 32
+"""Ended legs that a dialog remembers."""
+
+
+class Direction(Enum):
+    """Who sent a request within a dialog."""
+
+    DOWNSTREAM = "caller to callee"
+    UPSTREAM = "callee to caller"
+
+
+class Entry:
+    """One hash entry: the dialogs whose Call-ID falls here, and the lock that guards them."""
+
+    __slots__ = ("by_callid", "by_id", "index", "lock", "next_id")
+
+    def __init__(self, index: int, first_id: int) -> None:
+        self.index = index
+        self.next_id = first_id
+        self.lock = threading.Lock()
+        self.by_id: dict[int, Dialog] = {}
+        self.by_callid: dict[str, list[Dialog]] = {}
+
+
+class OutLeg:
+    """A To-tag that answered the INVITE; see :class:`~dlgmgmt.dialog.views.LegView`."""
+
+    __slots__ = (
+        "acked",
+        "branch",
+        "callee_bind_addr",
+        "callee_contact",
+        "callee_cseq",
+        "callee_cseq_seen",
+        "callee_route_set",
+        "caller_cseq",
+        "confirmed",
+        "confirmed_at",
+        "dflags",
+        "h_entry",
+        "to_tag",
+        "to_uri",
+    )
+
+    def __init__(self, h_entry: int, branch: int, to_uri: str, to_tag: str, cseq: int) -> None:
+        self.h_entry = h_entry
+        self.branch = branch
+        self.to_uri = to_uri
+        self.to_tag = to_tag
+        self.caller_cseq = cseq
+        # The callee has sent nothing yet; the module starts from the INVITE's number, and the
+        # first number that the callee really uses replaces it, be it smaller or larger.
+        self.callee_cseq = cseq
+        self.callee_cseq_seen = False
+        self.callee_contact = ""
+        self.callee_route_set: tuple[str, ...] = ()
+        self.callee_bind_addr = ""
+        self.confirmed = False
+        self.confirmed_at = 0.0
+        self.acked = False
+        self.dflags = 0
+
+    def view(self) -> LegView:
+        """Copy the leg."""
+        return LegView(
+            self.h_entry,
+            0,
+            "",
+            self.branch,
+            "confirmed" if self.confirmed else "early",
+            self.acked,
+            self.to_uri,
+            self.to_tag,
+            self.caller_cseq,
+            self.callee_cseq,
+            self.callee_contact,
+            ", ".join(self.callee_route_set),
+            self.callee_bind_addr,
+            self.dflags,
+        )
+
+
+class Side:
+    """One party that a termination tells; ``outcome`` as in SideOutcome."""
+
+    __slots__ = ("leg", "method", "outcome", "side")
+
+    def __init__(self, side: str, leg: OutLeg | None, method: str, outcome: str) -> None:
+        self.side = side
+        self.leg = leg
+        self.method = method
+        self.outcome = outcome
+
+
+class Termination:
+    """An order to end a dialog, and what came of it for each side.
+
+    cause: of the Reason header. early: 488 and CANCEL, not BYE. executed: the SIP engine has sent
+    what there is to send. open: the order still holds its dialog.
+    """
+
+    __slots__ = (
+        "cause",
+        "dialog",
+        "early",
+        "executed",
+        "extra_headers",
+        "id",
+        "open",
+        "ordered_ts",
+        "reason",
+        "sides",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        dialog: Dialog,
+        cause: int,
+        reason: str,
+        extra_headers: str,
+        ordered_ts: float,
+    ) -> None:
+        self.id = number
+        self.dialog = dialog
+        self.cause = cause
+        self.reason = reason
+        self.extra_headers = extra_headers
+        self.ordered_ts = ordered_ts
+        self.early = False
+        self.executed = False
+        self.open = True
+        self.sides: list[Side] = []
+
+    def view(self) -> TerminationView:
+        """Copy the record; the caller holds the entry lock."""
+        dialog = self.dialog
+        return TerminationView(
+            self.id,
+            dialog.entry.index,
+            dialog.h_id,
+            dialog.callid,
+            dialog.from_tag,
+            self.reason,
+            int(self.ordered_ts),
+            tuple(
+                SideOutcome(s.side, s.leg.to_tag if s.leg else "", s.method, s.outcome)
+                for s in self.sides
+            ),
+        )
+
+
+class Dialog:
+    """A dialog; see :class:`~dlgmgmt.dialog.views.DialogView` for the fields that are shown.
+
+    holds: transactions that still need it. transaction: the SIP engine's own handle on the
+    INVITE, which only the engine reads.
+    """
+
+    __slots__ = (
+        "callid",
+        "caller_bind_addr",
+        "caller_contact",
+        "caller_route_set",
+        "dflags",
+        "did",
+        "end_ts",
+        "entry",
+        "first_req_cseq",
+        "from_tag",
+        "from_uri",
+        "h_id",
+        "history",
+        "holds",
+        "init_ts",
+        "legs",
+        "lifetime",
+        "profiles",
+        "removed",
+        "req_uri",
+        "sflags",
+        "start_ts",
+        "state",
+        "termination",
+        "timeout",
+        "timer",
+        "to_uri",
+        "toroute",
+        "transaction",
+        "variables",
+    )
+
+    def __init__(self, entry: Entry, h_id: int, init: DialogInit, now: float) -> None:
+        self.entry = entry
+        self.h_id = h_id
+        self.did = encode_did(entry.index, h_id)
+        self.state = State.UNCONFIRMED
+        self.callid = init.callid
+        self.from_tag = init.from_tag
+        self.from_uri = init.from_uri
+        self.to_uri = init.to_uri
+        self.req_uri = init.req_uri
+        self.first_req_cseq = init.cseq
+        self.caller_contact = init.contact
+        self.caller_route_set = init.route_set
+        self.caller_bind_addr = init.bind_addr
+        self.lifetime = init.lifetime
+        self.init_ts = now
+        self.start_ts = 0.0
+        self.end_ts = 0.0
+        self.timeout = 0.0
+        self.timer: Timer | None = None
+        self.holds = 0
+        self.removed = False
+        self.legs: dict[str, OutLeg] = {}
+        self.history: list[EndedLeg] = []
+        self.toroute = ""
+        self.dflags = 0
+        self.sflags = 0
+        self.profiles: tuple[tuple[str, str | None], ...] = ()
+        self.variables: tuple[tuple[str, str], ...] = ()
+        self.termination: Termination | None = None
+        self.transaction: object | None = None
+
+    def confirmed_legs(self) -> list[OutLeg]:
+        """The legs that were answered and not hung up, in the order in which they appeared."""
+        return [leg for leg in self.legs.values() if leg.confirmed]
+
+    def end_leg(self, leg: OutLeg, code: int, cause: str) -> None:
+        """Move ``leg`` to the history."""
+        del self.legs[leg.to_tag]
+        self.remember(EndedLeg(leg.branch, leg.to_tag, code, cause))
+
+    def remember(self, ended: EndedLeg) -> None:
+        """Add to the bounded history."""
+        if len(self.history) < MAX_HISTORY:
+            self.history.append(ended)
+
+    def view(self) -> DialogView:
+        """Copy the dialog; the caller holds the entry lock."""
+        state = self.state
+        return DialogView(
+            self.entry.index,
+            self.h_id,
+            self.did,
+            state,
+            1 + (self.timer is not None) + (state is State.DELETED and self.holds > 0),
+            self.callid,
+            self.from_uri,
+            self.from_tag,
+            self.to_uri,
+            self.req_uri,
+            self.first_req_cseq,
+            self.caller_contact,
+            ", ".join(self.caller_route_set) if self.caller_route_set else "",
+            self.caller_bind_addr,
+            int(self.init_ts),
+            int(self.start_ts),
+            int(self.end_ts),
+            self.lifetime,
+            int(self.timeout),
+            self.toroute,
+            self.dflags,
+            self.sflags,
+            self.profiles,
+            self.variables,
+            tuple([leg.view() for leg in self.legs.values()]),
+            tuple(self.history),
+        )
+
+
+class DialogInit:
+    """What the initial INVITE says of a dialog; lifetime in seconds."""
+
+    __slots__ = (
+        "bind_addr",
+        "callid",
+        "contact",
+        "cseq",
+        "from_tag",
+        "from_uri",
+        "lifetime",
+        "req_uri",
+        "route_set",
+        "to_uri",
+    )
+
+    def __init__(  # noqa: PLR0913 - each is a field of the dialog
+        self,
+        *,
+        callid: str,
+        from_tag: str,
+        from_uri: str,
+        to_uri: str,
+        req_uri: str,
+        cseq: int,
+        contact: str,
+        route_set: tuple[str, ...],
+        bind_addr: str,
+        lifetime: int,
+    ) -> None:
+        self.callid = callid
+        self.from_tag = from_tag
+        self.from_uri = from_uri
+        self.to_uri = to_uri
+        self.req_uri = req_uri
+        self.cseq = cseq
+        self.contact = contact
+        self.route_set = route_set
+        self.bind_addr = bind_addr
+        self.lifetime = lifetime

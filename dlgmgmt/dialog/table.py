@@ -1,0 +1,333 @@
+"""The dialog table: hash entries, each with its own lock, and what can be read from them.
+
+Lock order, for the whole package: at most one entry lock at a time; under it one of the leaf
+locks (the timing wheel's, the counters'), never two of those, and nothing under a leaf lock.
+Listeners run when no lock is held.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+from dlgmgmt.dialog.counters import Counters
+from dlgmgmt.dialog.did import decode_did
+from dlgmgmt.dialog.errors import TableFull
+from dlgmgmt.dialog.events import DialogEvent, EventType, Listener
+from dlgmgmt.dialog.model import Dialog, DialogInit, Direction, Entry, OutLeg, Termination
+from dlgmgmt.dialog.settings import DialogSettings
+from dlgmgmt.dialog.states import Event, IllegalEvent, State, next_state
+from dlgmgmt.dialog.views import DialogView, TableCounts, TerminationView
+from dlgmgmt.dialog.wheel import TimerWheel
+
+_LOG = logging.getLogger(__name__)
+
+BATCH = 200
+"""Dialogs that a listing copies before it yields."""
+
+MAX_ORDERS = 2_000
+"""Terminations whose outcome stays known."""
+
+_MAX_ID = 0xFFFFFFFF
+_FIRST_ID_SPAN = 0x3FFF
+
+
+class DialogTable:
+    """All dialogs of the daemon. Every method may be called from any thread.
+
+    settings: see DialogSettings; ``hash_size`` must be a power of two (ValueError otherwise).
+    wall: Unix time in seconds, for what is shown. monotonic: the clock of the timeouts, which a
+    correction of the wall clock must not move. rng: where each entry's first id comes from.
+    """
+
+    def __init__(
+        self,
+        settings: DialogSettings,
+        *,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        if settings.hash_size < 1 or settings.hash_size & (settings.hash_size - 1):
+            msg = f"hash_size must be a power of two, not {settings.hash_size}"
+            raise ValueError(msg)
+        self.settings = settings
+        self.size = settings.hash_size
+        self.wall = wall
+        self.monotonic = monotonic
+        self.counters = Counters()
+        self._entries = [Entry(i, rng.randint(1, _FIRST_ID_SPAN)) for i in range(self.size)]
+        self._mask = self.size - 1
+        self._wheel = TimerWheel(1.0, monotonic())
+        self._wheel_lock = threading.Lock()
+        self._listeners: tuple[Listener, ...] = ()
+        self._orders: OrderedDict[int, Termination] = OrderedDict()
+        self._orders_lock = threading.Lock()
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def entry_of(self, callid: str) -> Entry:
+        """The hash entry that a Call-ID belongs to."""
+        return self._entries[self.hash_of(callid)]
+
+    def hash_of(self, text: str) -> int:
+        """The entry number of any identity text (Call-IDs; To-tags for out legs)."""
+        return zlib.crc32(text.encode("utf-8", "surrogateescape")) & self._mask
+
+    def iter_views(self) -> Iterator[list[DialogView]]:
+        """Copy every dialog, batch by batch, entry by entry.
+
+        Each dialog is copied whole under its entry's lock; no lock is held while the caller has
+        a batch. A dialog that lives through the whole listing is in it exactly once.
+        """
+        batch: list[DialogView] = []
+        for entry in self._entries:
+            if not entry.by_id:
+                continue
+            with entry.lock:
+                dialogs = list(entry.by_id.values())
+            for start in range(0, len(dialogs), BATCH):
+                with entry.lock:
+                    batch += [d.view() for d in dialogs[start : start + BATCH] if not d.removed]
+                if len(batch) >= BATCH:
+                    yield batch
+                    batch = []
+        if batch:
+            yield batch
+
+    def find(self, callid: str, from_tag: str | None = None) -> list[DialogView]:
+        """Copies of the dialogs with this Call-ID, and with this From tag unless it is None."""
+        entry = self.entry_of(callid)
+        with entry.lock:
+            return [
+                dialog.view()
+                for dialog in entry.by_callid.get(callid, ())
+                if from_tag is None or dialog.from_tag == from_tag
+            ]
+
+    def get(self, h_entry: int, h_id: int) -> DialogView | None:
+        """A copy of the dialog ``h_entry:h_id``, None if there is none."""
+        if not 0 <= h_entry < self.size:
+            return None
+        entry = self._entries[h_entry]
+        with entry.lock:
+            dialog = entry.by_id.get(h_id)
+            return dialog.view() if dialog is not None else None
+
+    def counts(self) -> TableCounts:
+        """Dialogs per state and the totals since the start."""
+        return self.counters.view()
+
+    def remember(self, order: Termination) -> None:
+        """Keep the outcome of a termination; the oldest beyond MAX_ORDERS is forgotten."""
+        with self._orders_lock:
+            self._orders[order.id] = order
+            if len(self._orders) > MAX_ORDERS:
+                self._orders.popitem(last=False)
+
+    def termination(self, number: int) -> TerminationView | None:
+        """The termination with this id, None if unknown or forgotten."""
+        with self._orders_lock:
+            order = self._orders.get(number)
+        if order is None:
+            return None
+        with order.dialog.entry.lock:
+            return order.view()
+
+    def terminations(self) -> list[TerminationView]:
+        """All remembered terminations, oldest first."""
+        with self._orders_lock:
+            orders = list(self._orders.values())
+        views = []
+        for order in orders:
+            with order.dialog.entry.lock:
+                views.append(order.view())
+        return views
+
+    def __len__(self) -> int:
+        """How many dialogs the table holds, deleted ones included."""
+        return sum(len(entry.by_id) for entry in self._entries)
+
+    # -- events ------------------------------------------------------------------------------
+
+    def add_listener(self, listener: Listener) -> None:
+        """Call ``listener`` with every event from now on."""
+        self._listeners += (listener,)
+
+    def publish(self, kind: EventType, dialog: Dialog, to_tag: str = "", detail: str = "") -> None:
+        """Tell the listeners. The caller holds no lock; a listener that raises is logged."""
+        listeners = self._listeners
+        if not listeners:
+            return
+        event = DialogEvent(
+            kind,
+            dialog.entry.index,
+            dialog.h_id,
+            dialog.callid,
+            dialog.from_tag,
+            to_tag,
+            dialog.state,
+            detail,
+        )
+        for listener in listeners:
+            try:
+                listener(event)
+            except Exception:
+                _LOG.exception("listener failed on %s", kind.value)
+
+    # -- creating and removing ----------------------------------------------------------------
+
+    def open(self, init: DialogInit) -> tuple[Dialog, bool]:
+        """Make the dialog of an initial INVITE, or find the one that it spirals through.
+
+        Returns the dialog and whether it is new. A new one carries one hold, which the INVITE
+        transaction releases when it has ended. Raises TableFull at ``max_dialogs``.
+        """
+        entry = self.entry_of(init.callid)
+        with entry.lock:
+            known = None
+            if self.settings.detect_spirals:
+                known = self._live(entry, init.callid, init.from_tag)
+            dialog = known if known is not None else self._create(entry, init)
+        self.publish(EventType.CREATED if known is None else EventType.SPIRALED, dialog)
+        return dialog, known is None
+
+    def _create(self, entry: Entry, init: DialogInit) -> Dialog:
+        if not self.counters.reserve(self.settings.max_dialogs):
+            msg = f"{self.settings.max_dialogs} dialogs exist"
+            raise TableFull(msg)
+        h_id = entry.next_id
+        while h_id in entry.by_id:
+            h_id = h_id % _MAX_ID + 1
+        entry.next_id = h_id % _MAX_ID + 1
+        dialog = Dialog(entry, h_id, init, self.wall())
+        dialog.holds = 1
+        entry.by_id[h_id] = dialog
+        entry.by_callid.setdefault(init.callid, []).append(dialog)
+        return dialog
+
+    @staticmethod
+    def _live(entry: Entry, callid: str, from_tag: str) -> Dialog | None:
+        for dialog in entry.by_callid.get(callid, ()):
+            if dialog.from_tag == from_tag and dialog.state is not State.DELETED:
+                return dialog
+        return None
+
+    def hold(self, dialog: Dialog) -> None:
+        """Keep a dialog in the table until a matching :meth:`release`."""
+        with dialog.entry.lock:
+            dialog.holds += 1
+
+    def release(self, dialog: Dialog) -> None:
+        """Give back a hold; a deleted dialog leaves with its last one."""
+        entry = dialog.entry
+        with entry.lock:
+            dialog.holds -= 1
+            gone = self.drop_if_done(dialog)
+        if gone:
+            self.publish(EventType.DESTROYED, dialog)
+
+    def drop_if_done(self, dialog: Dialog) -> bool:
+        """Take out a deleted dialog that nothing holds; True if it left. Entry lock held."""
+        if dialog.state is not State.DELETED or dialog.holds > 0 or dialog.removed:
+            return False
+        entry = dialog.entry
+        dialog.removed = True
+        del entry.by_id[dialog.h_id]
+        same = entry.by_callid[dialog.callid]
+        same.remove(dialog)
+        if not same:
+            del entry.by_callid[dialog.callid]
+        dialog.transaction = None
+        self.counters.gone()
+        return True
+
+    # -- for the state-changing half of the package --------------------------------------------
+
+    def match(
+        self, entry: Entry, did: str | None, callid: str, from_tag: str, to_tag: str
+    ) -> tuple[Dialog, OutLeg | None, Direction] | None:
+        """Match a sequential request: by did, else by Call-ID and tags. Entry lock held.
+
+        The leg is None when the dialog is known but the To-tag belongs to none of its legs (an
+        ended leg of a fork, say) and ``did`` named the dialog.
+        """
+        if did is not None:
+            ids = decode_did(did)
+            if ids is not None and ids[0] == entry.index:
+                dialog = entry.by_id.get(ids[1])
+                if dialog is not None and dialog.callid == callid:
+                    found = _side(dialog, from_tag, to_tag)
+                    if found is not None:
+                        return found
+        best: tuple[Dialog, OutLeg | None, Direction] | None = None
+        for dialog in entry.by_callid.get(callid, ()):
+            found = _side(dialog, from_tag, to_tag)
+            if found is not None and (best is None or best[1] is None):
+                best = found
+        return best
+
+    def change(self, dialog: Dialog, event: Event) -> State:
+        """Apply ``event``; raises IllegalEvent (and counts it). Entry lock held."""
+        old = dialog.state
+        try:
+            new = next_state(old, event)
+        except IllegalEvent:
+            self.counters.add_illegal()
+            raise
+        if new is not old:
+            dialog.state = new
+            self.counters.move(old, new)
+            if new is State.DELETED:
+                dialog.end_ts = self.wall()
+                self.disarm(dialog)
+        return new
+
+    def arm(self, dialog: Dialog, seconds: float, fire: Callable[[], None]) -> None:
+        """(Re)start the dialog timeout. Entry lock held."""
+        with self._wheel_lock:
+            self._wheel.cancel(dialog.timer)
+            dialog.timer = self._wheel.set(self.monotonic() + seconds, fire)
+        dialog.timeout = self.wall() + seconds
+
+    def disarm(self, dialog: Dialog) -> None:
+        """Stop the dialog timeout. Entry lock held."""
+        with self._wheel_lock:
+            self._wheel.cancel(dialog.timer)
+        dialog.timer = None
+        dialog.timeout = 0.0
+
+    def due(self) -> list[Callable[[], None]]:
+        """The timeouts that have come; the caller runs them, holding no lock."""
+        with self._wheel_lock:
+            return self._wheel.advance(self.monotonic())
+
+    def entry_at(self, h_entry: int) -> Entry | None:
+        """The entry with this number, None when out of range."""
+        return self._entries[h_entry] if 0 <= h_entry < self.size else None
+
+
+def _side(
+    dialog: Dialog, from_tag: str, to_tag: str
+) -> tuple[Dialog, OutLeg | None, Direction] | None:
+    """Which direction a request with these tags goes within ``dialog``, None if it is not its.
+
+    An ended leg still matches, without a leg, so that what is late stays attached to its call.
+    """
+    if from_tag == dialog.from_tag:
+        leg = dialog.legs.get(to_tag)
+        if leg is not None:
+            return dialog, leg, Direction.DOWNSTREAM
+        if any(ended.to_tag == to_tag for ended in dialog.history):
+            return dialog, None, Direction.DOWNSTREAM
+    if to_tag == dialog.from_tag:
+        leg = dialog.legs.get(from_tag)
+        if leg is not None:
+            return dialog, leg, Direction.UPSTREAM
+        if any(ended.to_tag == from_tag for ended in dialog.history):
+            return dialog, None, Direction.UPSTREAM
+    return None

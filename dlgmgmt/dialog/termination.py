@@ -1,0 +1,116 @@
+"""Ending dialogs on an operator's order, or because their time is over.
+
+The order is decided here, under the entry lock: which dialog, which legs, which sides. Sending
+is the SIP engine's work: it is handed the :class:`~dlgmgmt.dialog.model.Termination` and fills
+in what came back.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from dlgmgmt.dialog.errors import NoSuchDialog
+from dlgmgmt.dialog.events import EventType
+from dlgmgmt.dialog.model import Dialog, Entry, OutLeg, Side, Termination
+from dlgmgmt.dialog.states import Event, State
+from dlgmgmt.dialog.table import DialogTable
+
+WAITING_FOR_ACK = "waiting for ACK"
+PENDING = "pending"
+
+
+class Terminations:
+    """Orders and remembers terminations of the dialogs in ``table``."""
+
+    def __init__(self, table: DialogTable) -> None:
+        self.table = table
+        self._numbers = itertools.count(1)
+
+    def by_tags(
+        self, callid: str, from_tag: str, to_tag: str, *, reason: str, extra_headers: str = ""
+    ) -> Termination:
+        """Order the end of the dialog with these tags, given in either order.
+
+        Raises NoSuchDialog if none is alive whose tags are exactly these.
+        """
+        entry = self.table.entry_of(callid)
+        with entry.lock:
+            same = entry.by_callid.get(callid, [])
+            for dialog in same:
+                if dialog.state is State.DELETED:
+                    continue
+                if (dialog.from_tag == from_tag and to_tag in dialog.legs) or (
+                    dialog.from_tag == to_tag and from_tag in dialog.legs
+                ):
+                    order = self._order(dialog, Event.TERMINATE, reason, extra_headers)
+                    break
+            else:
+                raise NoSuchDialog(callid_known=bool(same))
+        return self._ordered(order, EventType.TERMINATED)
+
+    def by_id(
+        self, h_entry: int, h_id: int, *, reason: str, extra_headers: str = ""
+    ) -> Termination:
+        """Order the end of the dialog ``h_entry:h_id``; raises NoSuchDialog."""
+        entry: Entry | None = self.table.entry_at(h_entry)
+        if entry is None:
+            raise NoSuchDialog
+        with entry.lock:
+            dialog = entry.by_id.get(h_id)
+            if dialog is None or dialog.state is State.DELETED:
+                raise NoSuchDialog(callid_known=dialog is not None)
+            order = self._order(dialog, Event.TERMINATE, reason, extra_headers)
+        return self._ordered(order, EventType.TERMINATED)
+
+    def expired(self, dialog: Dialog) -> Termination | None:
+        """The dialog's timeout has come; None if it was set anew or the dialog has ended."""
+        with dialog.entry.lock:
+            if dialog.state is State.DELETED or dialog.timer is None or dialog.timer.active:
+                return None
+            self.table.counters.add_expired()
+            order = self._order(dialog, Event.TIMEOUT, "dialog_timeout", "")
+        return self._ordered(order, EventType.EXPIRED)
+
+    def _order(
+        self, dialog: Dialog, event: Event, reason: str, extra_headers: str
+    ) -> Termination:
+        """Delete ``dialog`` and say who is to be told. Entry lock held."""
+        early = dialog.state in (State.UNCONFIRMED, State.EARLY)
+        self.table.change(dialog, event)
+        cause = 488 if early else 200 if event is Event.TERMINATE else 408
+        order = Termination(
+            next(self._numbers), dialog, cause, reason, extra_headers, self.table.wall()
+        )
+        order.early = early
+        dialog.termination = order
+        # The engine gives this hold back (``order.open``) once the sending has its own holds.
+        dialog.holds += 1
+        if early:
+            self.table.counters.add_failed()
+            order.sides.append(Side("caller", None, "488", PENDING))
+            order.sides += [Side("callee", leg, "CANCEL", PENDING) for leg in dialog.legs.values()]
+        else:
+            for leg in dialog.confirmed_legs():
+                outcome = PENDING if leg.acked else WAITING_FOR_ACK
+                order.sides.append(Side("caller", leg, "BYE", outcome))
+                order.sides.append(Side("callee", leg, "BYE", outcome))
+        return order
+
+    def _ordered(self, order: Termination, kind: EventType) -> Termination:
+        self.table.remember(order)
+        self.table.publish(kind, order.dialog, detail=order.reason)
+        return order
+
+    def record(self, order: Termination, side: Side, outcome: str) -> None:
+        """Note what a side was sent or answered."""
+        with order.dialog.entry.lock:
+            side.outcome = outcome
+
+    def next_cseq(self, dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> int:
+        """Take the next CSeq for a request that the daemon makes in the other side's name."""
+        with dialog.entry.lock:
+            if to_caller:
+                leg.callee_cseq += 1
+                return leg.callee_cseq
+            leg.caller_cseq += 1
+            return leg.caller_cseq

@@ -1,0 +1,251 @@
+"""What SIP messages do to dialogs: the writing half of the core.
+
+Each method takes the entry lock once, changes the dialog, and publishes its events after the
+lock is released. A message that comes for a deleted dialog is late, not illegal: it changes
+nothing. Any other event that the state does not allow raises IllegalEvent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dlgmgmt.dialog.events import EventType
+from dlgmgmt.dialog.model import MAX_LEGS, Dialog, Direction, OutLeg
+from dlgmgmt.dialog.states import Event, IllegalEvent, State
+from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.dialog.views import EndedLeg
+
+_TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
+
+
+class Match(NamedTuple):
+    """The dialog, leg and direction that a sequential request belongs to.
+
+    held: the request is the BYE that ended the dialog; whoever forwards it releases the dialog
+    when its transaction has ended.
+    """
+
+    dialog: Dialog
+    leg: OutLeg | None
+    direction: Direction
+    held: bool = False
+
+
+class InviteReply(NamedTuple):
+    """What a reply to the initial INVITE says of its leg; texts as they stand in the message.
+
+    route_set: for requests towards the callee, nearest hop first. has_route_set: whether the
+    reply carried Record-Route at all.
+    """
+
+    branch: int
+    code: int
+    to_tag: str
+    contact: str
+    route_set: tuple[str, ...]
+    has_route_set: bool
+    bind_addr: str
+
+
+class Tracker:
+    """Applies messages to the dialogs of ``table``. on_expiry: called with a dialog whose
+    timeout has come, on the thread that runs the timers, with no lock held."""
+
+    def __init__(self, table: DialogTable, on_expiry: Callable[[Dialog], None]) -> None:
+        self.table = table
+        self._on_expiry = on_expiry
+
+    # -- the initial INVITE --------------------------------------------------------------------
+
+    def invite_reply(self, dialog: Dialog, reply: InviteReply) -> OutLeg | None:
+        """A 101-299 reply with a To-tag that is being forwarded to the caller.
+
+        Returns the leg, None if it is not tracked (too many legs; a provisional after the
+        answer; a deleted dialog).
+        """
+        answer = reply.code >= 200
+        kind: EventType | None = None
+        with dialog.entry.lock:
+            if dialog.state is State.DELETED:
+                return None
+            leg = dialog.legs.get(reply.to_tag)
+            if not answer and dialog.state not in (State.UNCONFIRMED, State.EARLY):
+                return leg
+            if leg is None:
+                if len(dialog.legs) >= MAX_LEGS:
+                    return None
+                leg = OutLeg(
+                    self.table.hash_of(reply.to_tag),
+                    reply.branch,
+                    dialog.to_uri,
+                    reply.to_tag,
+                    dialog.first_req_cseq,
+                )
+                dialog.legs[reply.to_tag] = leg
+            _learn(leg, reply)
+            if not answer:
+                was = dialog.state
+                if self.table.change(dialog, Event.PROVISIONAL) is not was:
+                    kind = EventType.EARLY
+            elif not leg.confirmed:
+                kind = self._answered(dialog, leg)
+        if kind is not None:
+            self.table.publish(kind, dialog, reply.to_tag)
+        return leg
+
+    def _answered(self, dialog: Dialog, leg: OutLeg) -> EventType:
+        first = dialog.state in (State.UNCONFIRMED, State.EARLY)
+        leg.confirmed = True
+        leg.confirmed_at = self.table.monotonic()
+        self.table.change(dialog, Event.ANSWER if first else Event.ANSWER_OTHER_LEG)
+        if first:
+            dialog.start_ts = self.table.wall()
+            self._arm(dialog)
+            # The branches that lost are being cancelled: their legs are no part of this call. A
+            # 2xx that crosses the CANCEL brings its leg back.
+            for other in [other for other in dialog.legs.values() if not other.confirmed]:
+                dialog.end_leg(other, 0, "cancelled")
+        return EventType.CONFIRMED_NA
+
+    def branch_failed(self, dialog: Dialog, branch: int, code: int, to_tag: str, cause: str) -> None:
+        """A branch of the INVITE ended without an answer; ``code`` is its final status.
+
+        cause: "rejected", "cancelled" or "timeout". The branch's early legs leave the dialog.
+        """
+        with dialog.entry.lock:
+            ended = False
+            for leg in [leg for leg in dialog.legs.values() if leg.branch == branch]:
+                if not leg.confirmed:
+                    dialog.end_leg(leg, code, cause)
+                    ended = True
+            for i, past in enumerate(dialog.history):
+                if past.branch == branch and past.code == 0 and past.cause == "cancelled":
+                    dialog.history[i] = past._replace(code=code)
+                    ended = True
+            if not ended:
+                dialog.remember(EndedLeg(branch, to_tag, code, cause))
+
+    def invite_failed(self, dialog: Dialog, code: int) -> None:
+        """The caller was sent a final failure ``code``, or the transaction died unanswered."""
+        with dialog.entry.lock:
+            if dialog.state is State.DELETED:
+                return
+            self.table.change(dialog, Event.FAILURE)
+            self.table.counters.add_failed()
+        self.table.publish(EventType.FAILED, dialog, detail=str(code))
+
+    # -- within the dialog ----------------------------------------------------------------------
+
+    def request(
+        self, did: str | None, callid: str, from_tag: str, to_tag: str, method: str, cseq: int
+    ) -> Match | None:
+        """A sequential request that is being forwarded; None if it belongs to no dialog.
+
+        Matching: facts of the ims_dialog module, did first, then Call-ID and tags; direction by
+        the caller's tag.
+        """
+        entry = self.table.entry_of(callid)
+        kind: EventType | None = None
+        with entry.lock:
+            found = self.table.match(entry, did, callid, from_tag, to_tag)
+            if found is None:
+                return None
+            dialog, leg, direction = found
+            if leg is not None:
+                _count(leg, direction, method, cseq)
+                if method == "ACK":
+                    # The callee's ACKs answer its own re-INVITEs, never the setup.
+                    if direction is Direction.DOWNSTREAM:
+                        kind = self._acked(dialog, leg)
+                elif dialog.state is State.DELETED:
+                    kind = None
+                elif method == "BYE" and leg.confirmed:
+                    kind = self._bye(dialog, leg)
+                else:
+                    self.table.change(dialog, Event.REQUEST_WITHIN)
+                    if dialog.timer is not None:
+                        self._arm(dialog)
+                    kind = EventType.REQUEST_WITHIN
+        if kind is not None:
+            self.table.publish(kind, dialog, leg.to_tag if leg else "", method)
+        return Match(dialog, leg, direction, kind is EventType.TERMINATED)
+
+    def _acked(self, dialog: Dialog, leg: OutLeg) -> EventType | None:
+        if not leg.confirmed:
+            if dialog.state is State.DELETED:
+                return None
+            self.table.counters.add_illegal()
+            raise IllegalEvent(dialog.state, Event.ACK)
+        first = not leg.acked
+        leg.acked = True
+        if dialog.state is State.DELETED:
+            return None
+        self.table.change(dialog, Event.ACK)
+        return EventType.CONFIRMED if first else None
+
+    def _bye(self, dialog: Dialog, leg: OutLeg) -> EventType:
+        others = [other for other in dialog.confirmed_legs() if other is not leg]
+        if not others:
+            self.table.change(dialog, Event.BYE_LAST_LEG)
+            # The transaction that carries the BYE holds the dialog until it ends.
+            dialog.holds += 1
+            return EventType.TERMINATED
+        if len(others) > 1:
+            self.table.change(dialog, Event.BYE_ONE_OF_MANY)
+        elif others[0].acked:
+            self.table.change(dialog, Event.BYE_LEAVES_ACKED_LEG)
+        else:
+            self.table.change(dialog, Event.BYE_LEAVES_UNACKED_LEG)
+            self._arm(dialog, min(dialog.lifetime, self.table.settings.noack_timeout))
+        dialog.end_leg(leg, 200, "bye")
+        return EventType.LEG_ENDED
+
+    def response(
+        self, match: Match, method: str, code: int, sender_contact: str, reply_contact: str
+    ) -> None:
+        """A final reply within the dialog: a 2xx to a target refresh request moves both
+        contacts (RFC 3261 12.2.1.2, 12.2.2)."""
+        if not 200 <= code < 300 or method not in _TARGET_REFRESH:
+            return
+        dialog, leg, direction, _ = match
+        if leg is None:
+            return
+        with dialog.entry.lock:
+            down = direction is Direction.DOWNSTREAM
+            caller, callee = (
+                (sender_contact, reply_contact) if down else (reply_contact, sender_contact)
+            )
+            if caller:
+                dialog.caller_contact = caller
+            if callee:
+                leg.callee_contact = callee
+
+    # -- timeouts -------------------------------------------------------------------------------
+
+    def _arm(self, dialog: Dialog, seconds: float | None = None) -> None:
+        lifetime = dialog.lifetime if seconds is None else seconds
+        self.table.arm(dialog, lifetime, lambda: self._on_expiry(dialog))
+
+
+def _learn(leg: OutLeg, reply: InviteReply) -> None:
+    leg.branch = reply.branch
+    leg.callee_bind_addr = reply.bind_addr
+    if reply.contact:
+        leg.callee_contact = reply.contact
+    # RFC 3261 12.1.2 and 13.2.2.4: the 2xx gives the final route set, even an empty one.
+    if reply.has_route_set or reply.code >= 200:
+        leg.callee_route_set = reply.route_set
+
+
+def _count(leg: OutLeg, direction: Direction, method: str, cseq: int) -> None:
+    """Keep the last CSeq of each direction; ACK and CANCEL repeat that of their INVITE."""
+    if method in ("ACK", "CANCEL"):
+        return
+    if direction is Direction.DOWNSTREAM:
+        leg.caller_cseq = max(leg.caller_cseq, cseq)
+    elif leg.callee_cseq_seen:
+        leg.callee_cseq = max(leg.callee_cseq, cseq)
+    else:
+        leg.callee_cseq = cseq
+        leg.callee_cseq_seen = True

@@ -1,0 +1,1 @@
+"""The management interfaces: MI FIFO and JSON-RPC over HTTP. Each parses, dispatches, renders."""

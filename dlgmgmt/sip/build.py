@@ -1,0 +1,141 @@
+"""Messages that the proxy makes itself: replies, ACK, CANCEL and in-dialog requests."""
+
+from __future__ import annotations
+
+from dlgmgmt.sip import grammar
+from dlgmgmt.sip.message import Message
+
+REASONS = {
+    100: "Trying",
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    408: "Request Timeout",
+    416: "Unsupported URI Scheme",
+    420: "Bad Extension",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    482: "Loop Detected",
+    483: "Too Many Hops",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    500: "Server Internal Error",
+    503: "Service Unavailable",
+    513: "Message Too Large",
+}
+
+
+def reply(  # noqa: PLR0913 - each is a part of the reply
+    request: Message,
+    status: int,
+    *,
+    server: str,
+    to_tag: str = "",
+    reason: str = "",
+    extra: str = "",
+) -> bytes:
+    """A reply to ``request`` (RFC 3261 8.2.6.2): its Vias, From, To, Call-ID and CSeq as they are.
+
+    to_tag: added if the request's To has none. extra: further header lines, each with CRLF.
+    """
+    to = request.line("to")
+    if to_tag and to and not request.to_tag:
+        to = f"{to[:-2]};tag={to_tag}\r\n"
+    parts = [
+        f"SIP/2.0 {status} {reason or REASONS[status]}\r\n",
+        request.lines("via"),
+        request.line("from"),
+        to,
+        request.line("call-id"),
+        request.line("cseq"),
+    ]
+    if extra:
+        parts.append(extra)
+    if server:
+        parts.append(f"Server: {server}\r\n")
+    parts.append("Content-Length: 0\r\n\r\n")
+    return "".join(parts).encode("utf-8", "surrogateescape")
+
+
+def hop_request(sent: Message, method: str, *, to_line: str = "", extra: str = "") -> bytes:
+    """The CANCEL of, or the ACK for a non-2xx to, a request that was sent.
+
+    RFC 3261 9.1 and 17.1.1.3: the request's own topmost Via, Request-URI, Route, From, Call-ID
+    and CSeq number. to_line: the reply's To line with CRLF, for an ACK; the request's own otherwise.
+    """
+    parts = [
+        f"{method} {sent.uri} SIP/2.0\r\nVia: {sent.top_via_text()}\r\n",
+        sent.lines("route"),
+        "Max-Forwards: 70\r\n",
+        sent.line("from"),
+        to_line or sent.line("to"),
+        sent.line("call-id"),
+        f"CSeq: {sent.cseq[0]} {method}\r\n{extra}Content-Length: 0\r\n\r\n",
+    ]
+    return "".join(parts).encode("utf-8", "surrogateescape")
+
+
+def in_dialog_request(  # noqa: PLR0913 - each is a part of the request
+    method: str,
+    *,
+    uri: str,
+    via: str,
+    from_uri: str,
+    from_tag: str,
+    to_uri: str,
+    to_tag: str,
+    callid: str,
+    cseq: int,
+    route_set: tuple[str, ...],
+    agent: str,
+    extra: str,
+) -> bytes:
+    """A request within a dialog in the name of one of its parties (RFC 3261 12.2.1.1).
+
+    uri: the remote target. route_set: Route values, nearest hop first; a first one without
+    ``lr`` is a strict router and takes the Request-URI's place. extra: header lines with CRLF.
+    """
+    target, routes = apply_route_set(uri, route_set)
+    parts = [f"{method} {target} SIP/2.0\r\nVia: {via}\r\n"]
+    parts += [f"Route: {route}\r\n" for route in routes]
+    parts.append(
+        f"Max-Forwards: 70\r\n"
+        f"From: <{from_uri}>;tag={from_tag}\r\n"
+        f"To: <{to_uri}>;tag={to_tag}\r\n"
+        f"Call-ID: {callid}\r\n"
+        f"CSeq: {cseq} {method}\r\n"
+    )
+    if agent:
+        parts.append(f"User-Agent: {agent}\r\n")
+    parts.append(f"{extra}Content-Length: 0\r\n\r\n")
+    return "".join(parts).encode("utf-8", "surrogateescape")
+
+
+def apply_route_set(uri: str, route_set: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Request-URI and Route values for a remote target and a route set (RFC 3261 12.2.1.1)."""
+    if not route_set:
+        return uri, ()
+    first = grammar.name_addr(route_set[0], "Route").uri
+    if is_loose(first):
+        return uri, route_set
+    return first, (*route_set[1:], f"<{uri}>")
+
+
+def is_loose(uri: str) -> bool:
+    """Whether a route URI carries ``lr``."""
+    at = uri.find(";")
+    return at >= 0 and grammar.param(uri[at:], "lr") is not None
+
+
+def next_hop_uri(uri: str, route_set: tuple[str, ...]) -> str:
+    """The URI that a request with this target and route set is sent to."""
+    if not route_set:
+        return uri
+    return grammar.name_addr(route_set[0], "Route").uri
+
+
+def quoted(text: str) -> str:
+    """``text`` as a quoted-string (RFC 3261 25.1)."""
+    clean = "".join(c if c >= " " and c != "\x7f" else " " for c in text)
+    escaped = clean.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

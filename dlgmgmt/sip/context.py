@@ -1,0 +1,379 @@
+"""The response context: one request, its branches, and the one answer (RFC 3261 16.6 to 16.10)."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections import deque
+from typing import Protocol
+
+from dlgmgmt.dialog.wheel import Timer
+from dlgmgmt.sip import build
+from dlgmgmt.sip.hop import Target
+from dlgmgmt.sip.locate import Destination, Locator
+from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.outgoing import Outgoing
+from dlgmgmt.sip.settings import SipSettings
+from dlgmgmt.sip.stack import TransactionStack
+from dlgmgmt.sip.transaction import ClientTransaction, ServerTransaction
+
+_LOG = logging.getLogger(__name__)
+
+_PREFERRED = frozenset({401, 407, 415, 420, 484})
+
+
+class Core(Protocol):
+    """What a context needs of the proxy."""
+
+    settings: SipSettings
+    stack: TransactionStack
+    locator: Locator
+
+
+class Observer(Protocol):
+    """Who follows a request for the dialog's sake. Branches are numbered from 0."""
+
+    def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
+        """A 101-299 reply is about to be forwarded; False keeps it from the caller."""
+
+    def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
+        """A branch ended without a 2xx; cause: "rejected", "cancelled" or "timeout"."""
+
+    def on_failed(self, status: int) -> None:
+        """The caller was sent a final failure."""
+
+    def on_finished(self) -> None:
+        """Every branch has its final reply; called once."""
+
+
+class Branch:
+    """One target of the request, and the client transaction to it."""
+
+    __slots__ = (
+        "cancel_wanted",
+        "cancelled",
+        "context",
+        "done",
+        "guard",
+        "index",
+        "provisional",
+        "reply",
+        "status",
+        "timed_out",
+        "timer_c",
+        "tx",
+    )
+
+    def __init__(self, context: ResponseContext, index: int) -> None:
+        self.context = context
+        self.index = index
+        self.tx: ClientTransaction | None = None
+        self.done = False
+        self.status = 0
+        self.reply: Message | None = None
+        self.provisional = False
+        self.cancelled = False
+        self.cancel_wanted: str | None = None
+        self.timed_out = False
+        self.timer_c: Timer | None = None
+        self.guard: Timer | None = None
+
+    def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
+        """A reply from this branch's target."""
+        self.context.branch_reply(self, transaction, reply)
+
+    def on_timeout(self, transaction: ClientTransaction) -> None:
+        """Timer B or F."""
+        del transaction
+        self.timed_out = True
+        self.context.branch_ended(self, 408)
+
+
+class _Cancel:
+    """The CANCEL's own transaction: its reply says nothing that the INVITE's does not."""
+
+    def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
+        """Nothing to do."""
+
+    def on_timeout(self, transaction: ClientTransaction) -> None:
+        """The branch's guard timer ends the wait."""
+
+
+_CANCEL = _Cancel()
+
+
+class ResponseContext:
+    """Forwards one request and answers it. observer: told what happens, None for nobody."""
+
+    __slots__ = (
+        "_branches",
+        "_cancelled",
+        "_core",
+        "_invite",
+        "_mark",
+        "_observer",
+        "_outgoing",
+        "_queue",
+        "_silent",
+        "_starting",
+        "finished",
+        "server",
+    )
+
+    def __init__(
+        self,
+        core: Core,
+        server: ServerTransaction,
+        outgoing: Outgoing,
+        mark: int,
+        observer: Observer | None,
+    ) -> None:
+        self._core = core
+        self.server = server
+        self._outgoing = outgoing
+        self._mark = mark
+        self._observer = observer
+        self._invite = server.invite
+        self._branches: list[Branch] = []
+        self._queue: deque[Target] = deque()
+        self._cancelled = False
+        self._silent = False
+        self._starting = False
+        self.finished = False
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    def start(self, targets: list[Target], *, parallel: bool) -> None:
+        """Forward to ``targets``, all at once or one after the other."""
+        if parallel:
+            # A branch that fails at once must not settle the request before the others exist.
+            self._starting = True
+            for target in targets:
+                self._launch(target)
+            self._starting = False
+            self._settle()
+        else:
+            self._queue.extend(targets[1:])
+            self._launch(targets[0])
+
+    def _launch(self, target: Target) -> None:
+        branch = Branch(self, len(self._branches))
+        self._branches.append(branch)
+        located = functools.partial(self._located, branch, target)
+        self._core.locator.locate(target.next_hop, self.server.sock, located)
+
+    def _located(self, branch: Branch, target: Target, found: Destination | None) -> None:
+        if branch.cancelled or branch.done:
+            self.branch_ended(branch, 487)
+            return
+        if found is None:
+            self.branch_ended(branch, 503)
+            return
+        sock, addr = found
+        stack = self._core.stack
+        name = stack.new_branch(self._mark)
+        data = self._outgoing.build(target, name, sock, addr[0])
+        method = "INVITE" if self._invite else self._method()
+        branch.tx = stack.new_client(name, method, data, addr, sock, branch)
+        if not branch.tx.start():
+            self.branch_ended(branch, 503)
+
+    def _method(self) -> str:
+        request = self.server.request
+        return request.method if request is not None else ""
+
+    def _set_timer_c(self, branch: Branch) -> None:
+        stack = self._core.stack
+        stack.cancel_timer(branch.timer_c)
+        branch.timer_c = stack.after(
+            self._core.settings.timer_c, functools.partial(self._timer_c, branch)
+        )
+
+    def _timer_c(self, branch: Branch) -> None:
+        """Timer C (16.8): nobody answers."""
+        branch.timed_out = True
+        self._cancel_branch(branch, "")
+
+    # -- replies -----------------------------------------------------------------------------------
+
+    def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
+        """A reply on one branch (16.7)."""
+        status = reply.status
+        if status < 200:
+            self._provisional(branch, tx, reply)
+        elif status < 300:
+            self._success(branch, tx, reply)
+        else:
+            branch.reply = reply
+            self.branch_ended(branch, status)
+
+    def _provisional(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
+        branch.provisional = True
+        if branch.cancel_wanted is not None:
+            extra, branch.cancel_wanted = branch.cancel_wanted, None
+            self._send_cancel(branch, extra)
+        if branch.done:
+            return
+        # Until the first provisional timer B bounds the wait; 100 starts timer C but, unlike the
+        # others, does not reset it (16.7 point 2).
+        if self._invite and not branch.cancelled and (
+            reply.status > 100 or branch.timer_c is None
+        ):
+            self._set_timer_c(branch)
+        if reply.status == 100:
+            return
+        if not self.server.answered and self._observed(branch, tx, reply):
+            self.server.respond(reply.status, reply.without_top_via())
+
+    def _success(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
+        first = not branch.done
+        branch.status = reply.status
+        self._close(branch)
+        if self._observed(branch, tx, reply):
+            self.server.respond(reply.status, reply.without_top_via())
+        elif not self.server.answered:
+            # The call was ended while this was on its way: its own answer is about to be sent.
+            self._silent = True
+        if first:
+            self._queue.clear()
+            if self._invite:
+                self._cancel_all("")
+            self._settle()
+
+    def _observed(self, branch: Branch, tx: ClientTransaction, reply: Message) -> bool:
+        if self._observer is None:
+            return True
+        return self._observer.on_reply(branch.index, reply, tx.sock.name)
+
+    def _close(self, branch: Branch) -> None:
+        branch.done = True
+        stack = self._core.stack
+        stack.cancel_timer(branch.timer_c)
+        stack.cancel_timer(branch.guard)
+        branch.timer_c = branch.guard = None
+
+    def branch_ended(self, branch: Branch, status: int) -> None:
+        """A branch has its final failure, received or made here."""
+        if branch.done:
+            return
+        self._close(branch)
+        if branch.timed_out and status in (408, 487):
+            # 16.8: a branch that timer C cancelled counts as one that timed out.
+            status, branch.reply = 408, None
+        branch.status = status
+        if self._observer is not None:
+            cause = (
+                "timeout" if branch.timed_out else "cancelled" if branch.cancelled else "rejected"
+            )
+            to_tag = branch.reply.to_tag if branch.reply is not None else ""
+            self._observer.on_branch_failed(branch.index, status, to_tag, cause)
+        if status >= 600:
+            self._queue.clear()
+            self._cancel_all("")
+        if self._queue and all(b.done for b in self._branches):
+            self._launch(self._queue.popleft())
+        self._settle()
+
+    def _settle(self) -> None:
+        if self.finished or self._starting or self._queue or not all(b.done for b in self._branches):
+            return
+        self.finished = True
+        if not self.server.answered and not self._silent:
+            self._answer()
+        if self._observer is not None:
+            self._observer.on_finished()
+
+    def _answer(self) -> None:
+        """Choose the best failure and send it (16.7 point 6)."""
+        best = min(self._branches, key=_rank)
+        status = best.status
+        local = best.reply is None
+        if self._cancelled and local and status in (408, 503):
+            status = 487
+        if status == 408 and not self._invite:
+            # RFC 4320 4.2: the client's own timer has fired; a 408 would only come too late.
+            self.server.terminate()
+            return
+        if status == 503:
+            # 16.7 point 6: a 503 speaks of one hop, not of the whole path.
+            status, local = 500, True
+        if local or best.reply is None:
+            self.respond(status)
+        else:
+            extra = ""
+            if status in (401, 407):
+                extra = "".join(
+                    b.reply.lines("www-authenticate") + b.reply.lines("proxy-authenticate")
+                    for b in self._branches
+                    if b is not best and b.reply is not None and b.status in (401, 407)
+                )
+            self.server.respond(status, best.reply.without_top_via(extra))
+        if self._observer is not None:
+            self._observer.on_failed(status)
+
+    def respond(self, status: int, reason: str = "", extra: str = "") -> bool:
+        """Answer the request with a reply of the proxy's own; False if it has its answer."""
+        request = self.server.request
+        if request is None:
+            return False
+        core = self._core
+        data = build.reply(
+            request,
+            status,
+            server=core.settings.server_header,
+            to_tag=core.stack.new_tag(),
+            reason=reason,
+            extra=extra,
+        )
+        return self.server.respond(status, data)
+
+    # -- cancelling ----------------------------------------------------------------------------------
+
+    def cancel(self, extra: str) -> None:
+        """The caller's CANCEL (16.10), or an operator's; extra: header lines to pass on."""
+        self._cancelled = True
+        self._queue.clear()
+        self._cancel_all(extra)
+        self._settle()
+
+    def _cancel_all(self, extra: str) -> None:
+        for branch in self._branches:
+            if not branch.done:
+                self._cancel_branch(branch, extra)
+
+    def _cancel_branch(self, branch: Branch, extra: str) -> None:
+        if branch.done or (branch.cancelled and branch.guard is not None):
+            return
+        branch.cancelled = True
+        if branch.provisional:
+            self._send_cancel(branch, extra)
+        elif branch.cancel_wanted is None:
+            # 9.1: not before a provisional has come.
+            branch.cancel_wanted = extra
+
+    def _send_cancel(self, branch: Branch, extra: str) -> None:
+        tx = branch.tx
+        if tx is None or branch.done:
+            return
+        stack = self._core.stack
+        data = build.hop_request(Message(tx.data), "CANCEL", extra=extra)
+        stack.new_client(tx.branch, "CANCEL", data, tx.peer, tx.sock, _CANCEL).start()
+        # 9.1: without a final reply in 64*T1 the branch counts as cancelled.
+        branch.guard = stack.after(64 * stack.t1, functools.partial(self._abandon, branch))
+
+    def _abandon(self, branch: Branch) -> None:
+        if branch.tx is not None:
+            branch.tx.terminate()
+        self.branch_ended(branch, 487)
+
+
+def _rank(branch: Branch) -> tuple[int, int, int]:
+    status = branch.status
+    group = 0 if status >= 600 else status // 100
+    if status in _PREFERRED:
+        weight = 0
+    elif status in (408, 487) or (status == 503 and branch.reply is None):
+        weight = 2
+    else:
+        weight = 1
+    return group, weight, status

@@ -1,0 +1,138 @@
+"""The engine: sockets, transactions and proxy on a thread and loop of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.settings import DialogSettings
+from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.dialog.termination import Terminations
+from dlgmgmt.dialog.tracker import Tracker
+from dlgmgmt.sip.errors import ListenError
+from dlgmgmt.sip.locate import Locator
+from dlgmgmt.sip.proxy import Proxy
+from dlgmgmt.sip.settings import SipSettings
+from dlgmgmt.sip.stack import TICK, TransactionStack
+from dlgmgmt.sip.terminate import Terminator
+from dlgmgmt.sip.transport import UdpSocket
+
+_LOG = logging.getLogger(__name__)
+
+_DIALOG_TICK = 1.0
+
+
+class SipEngine:
+    """Binds the listeners at construction (raises ListenError) and runs from start() to stop().
+
+    table: the dialogs. rng: where branches and tags come from; it must not be predictable in
+    production. ``terminator`` may be used from any thread.
+    """
+
+    def __init__(
+        self,
+        settings: SipSettings,
+        dialog_settings: DialogSettings,
+        table: DialogTable,
+        *,
+        rng: random.Random,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="dlgmgmt-sip", daemon=True)
+        self._table = table
+        self.sockets: list[UdpSocket] = []
+        try:
+            for listener in settings.listen:
+                self.sockets.append(UdpSocket(listener, settings.max_message, self._receive))
+        except ListenError:
+            for sock in self.sockets:
+                sock.close()
+            self._loop.close()
+            raise
+        self._stack = TransactionStack(settings, monotonic=monotonic, rng=rng)
+        self._locator = Locator(self.sockets, monotonic)
+        tracker = Tracker(table, self._expired)
+        self.proxy = Proxy(settings, dialog_settings, self._stack, self._locator, tracker)
+        self.terminator = Terminator(
+            self.proxy, Terminations(table), self._submit, dialog_settings.dlg_extra_hdrs
+        )
+        self.proxy.terminator = self.terminator
+
+    @property
+    def transactions(self) -> int:
+        """Transactions alive."""
+        return len(self._stack)
+
+    @property
+    def listeners(self) -> list[str]:
+        """The bound sockets, as ``udp:host:port``."""
+        return [sock.name for sock in self.sockets]
+
+    def start(self) -> None:
+        """Begin to read, on a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading, end the thread and close the sockets."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        else:
+            self._close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        for sock in self.sockets:
+            sock.start(self._loop)
+        self._tick()
+        self._dialog_tick()
+        try:
+            self._loop.run_forever()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for sock in self.sockets:
+            sock.close()
+        self._locator.close()
+        self._loop.close()
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        if threading.current_thread() is self._thread:
+            work()
+        else:
+            self._loop.call_soon_threadsafe(work)
+
+    def _receive(self, data: bytes, source: tuple[str, int], sock: UdpSocket) -> None:
+        self.proxy.receive(data, source, sock)
+
+    def _expired(self, dialog: Dialog) -> None:
+        self.terminator.expired(dialog)
+
+    def _tick(self) -> None:
+        self._loop.call_later(TICK, self._tick)
+        self._stack.run_timers()
+
+    def _dialog_tick(self) -> None:
+        self._loop.call_later(_DIALOG_TICK, self._dialog_tick)
+        for fire in self._table.due():
+            try:
+                fire()
+            except Exception:
+                # The dialogs that expire with it must still be ended.
+                _LOG.exception("dialog timeout failed")
+
+
+def tune_gc() -> None:
+    """Collect cycles rarely: transactions and dialogs are freed by reference count, and a full
+    collection over tens of thousands of live ones would stall signalling."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

@@ -1,0 +1,146 @@
+"""Pieces of SIP syntax: lists, parameters, name-addr and Via (RFC 3261 section 25).
+
+All patterns are linear: no input makes them try more than one way (possessive quantifiers).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from dlgmgmt.sip.errors import BadMessage
+
+TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]++"
+_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+
+_NAME_ADDR = re.compile(
+    rf"\s*+(?:{_QUOTED}|[^<\",;]*+)\s*+<([^>]*+)>([\s\S]*)", re.ASCII
+)
+_ADDR_SPEC = re.compile(r"\s*+([^\s;<>\",]++)\s*+((?:;[\s\S]*)?)", re.ASCII)
+_TAG = re.compile(rf";\s*+tag\s*+=\s*+({TOKEN})", re.ASCII | re.IGNORECASE)
+_VIA = re.compile(
+    r"\s*+SIP\s*+/\s*+2\.0\s*+/\s*+([A-Za-z0-9\-]++)\s++"
+    r"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9\-._]++)(?:\s*+:\s*+([0-9]{1,5}))?\s*+((?:;[\s\S]*)?)",
+    re.ASCII | re.IGNORECASE,
+)
+_PARAM = re.compile(
+    rf";\s*+([^\s;=]++)\s*+(?:=\s*+({_QUOTED}|\[[^\]]*+\]|[^\s;\"]*+))?\s*+", re.ASCII
+)
+_BRANCH = re.compile(r";\s*+branch\s*+=\s*+([^\s;,\"]++)", re.ASCII | re.IGNORECASE)
+_LIST_PART = re.compile(rf"(?:{_QUOTED}|<[^>]*+>|[^,\"<])*+")
+
+
+class NameAddr(NamedTuple):
+    """``uri`` as it stands between the angle brackets (or alone); ``params`` with their ``;``."""
+
+    uri: str
+    params: str
+
+
+class Via(NamedTuple):
+    """One Via value: transport, sent-by host (IPv6 in brackets), port (None if absent)."""
+
+    transport: str
+    host: str
+    port: int | None
+    params: str
+
+
+def split_list(value: str) -> list[str]:
+    """Split a comma-separated header value; quotes and angle brackets protect their commas."""
+    if "," not in value:
+        return [value.strip()] if value else []
+    parts = []
+    pos = 0
+    while pos <= len(value):
+        match = _LIST_PART.match(value, pos)
+        end = match.end() if match else pos
+        if end < len(value) and value[end] != ",":
+            raise BadMessage(400, "Bad header list")
+        parts.append(value[pos:end].strip())
+        pos = end + 1
+    return [part for part in parts if part]
+
+
+def first_part_end(value: str) -> int:
+    """Where the first element of a comma-separated value ends."""
+    if "," not in value:
+        return len(value)
+    match = _LIST_PART.match(value)
+    return match.end() if match else len(value)
+
+
+def name_addr(value: str, header: str) -> NameAddr:
+    """Read a From, To, Contact, Route or Record-Route value; BadMessage names ``header``."""
+    if '"' not in value:
+        # The common form, without a pattern.
+        start, end = value.find("<"), value.find(">")
+        if 0 <= start < end and "," not in value[:start] and ";" not in value[:start]:
+            return NameAddr(value[start + 1 : end].strip(), value[end + 1 :])
+    match = _NAME_ADDR.fullmatch(value)
+    if match is None:
+        match = _ADDR_SPEC.fullmatch(value)
+        if match is None:
+            raise BadMessage(400, f"Bad {header} header")
+    return NameAddr(match[1].strip(), match[2])
+
+
+def tag_of(params: str) -> str:
+    """The tag parameter, "" if there is none."""
+    if not params:
+        return ""
+    if params.startswith(";tag="):
+        tag = params[5:]
+        if ";" in tag:
+            tag = tag[: tag.find(";")]
+        if tag.replace("-", "").isalnum() and tag.isascii():
+            return tag
+    match = _TAG.search(params)
+    return match[1] if match else ""
+
+
+def via(value: str) -> Via:
+    """Read one Via value."""
+    if value.startswith("SIP/2.0/UDP ") and "[" not in value:
+        # The common form, without a pattern.
+        where, semicolon, rest = value[12:].partition(";")
+        host, _, number = where.partition(":")
+        if (
+            host.replace(".", "").replace("-", "").isalnum()
+            and host.isascii()
+            and number.isdecimal()
+            and number.isascii()
+            and 0 < int(number[:6]) < 65536
+        ):
+            return Via("UDP", host.lower(), int(number), semicolon + rest)
+    match = _VIA.fullmatch(value)
+    if match is None:
+        raise BadMessage(400, "Bad Via header")
+    port = int(match[3]) if match[3] else None
+    if port is not None and not 0 < port < 65536:
+        raise BadMessage(400, "Bad Via port")
+    return Via(match[1].upper(), match[2].lower(), port, match[4])
+
+
+def params(text: str) -> dict[str, str | None]:
+    """Parameters by lower-case name; a name without ``=`` has None; the first one of a name wins."""
+    found: dict[str, str | None] = {}
+    for match in _PARAM.finditer(text):
+        found.setdefault(match[1].lower(), match[2])
+    return found
+
+
+def branch_of(text: str) -> str:
+    """The branch parameter of a Via, "" without one: read from every message, so by itself."""
+    match = _BRANCH.search(text)
+    return match[1] if match else ""
+
+
+def param(text: str, name: str) -> str | None:
+    """One parameter's value; "" when it has none, None when it is absent."""
+    if name not in text and name not in text.lower():
+        return None
+    found = params(text)
+    if name not in found:
+        return None
+    return found[name] or ""

@@ -1,0 +1,138 @@
+"""Where a request goes: Route preprocessing and the choice of targets (RFC 3261 16.4 to 16.6)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dlgmgmt.sip import build, grammar
+from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.locate import is_numeric
+from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.settings import Route
+from dlgmgmt.sip.transport import UdpSocket
+from dlgmgmt.sip.uri import DEFAULT_PORT, Uri, parse_uri
+
+
+class Target(NamedTuple):
+    """One place to forward to: the Request-URI and the Route values to send it with."""
+
+    uri: str
+    routes: tuple[str, ...]
+
+    @property
+    def next_hop(self) -> str:
+        """The URI that is looked up."""
+        return build.next_hop_uri(self.uri, self.routes)
+
+
+class Hop(NamedTuple):
+    """A request after Route preprocessing.
+
+    uri: Request-URI. routes: Route values that remain. changed: whether they differ from the
+    message's. did: the dialog id that the own Route value carried, None without one. own_uri:
+    the parsed Request-URI if it names this proxy and no Route remains.
+    """
+
+    uri: str
+    routes: tuple[str, ...]
+    changed: bool
+    did: str | None
+    own_uri: Uri | None
+
+
+class Router:
+    """Knows the own sockets and the configured routes. rr_param: the dialog id's parameter."""
+
+    def __init__(
+        self, sockets: list[UdpSocket], routes: tuple[Route, ...], rr_param: str
+    ) -> None:
+        self._sockets = sockets
+        self._bound = {(sock.host, sock.port) for sock in sockets if not sock.wildcard}
+        self._wildcard_ports = {sock.port for sock in sockets if sock.wildcard}
+        self._routes = routes
+        self._rr_param = rr_param
+        self._parsed = [[parse_uri(target) for target in route.targets] for route in routes]
+
+    def is_own(self, uri: Uri) -> bool:
+        """Whether a URI's host and port are one of the own sockets."""
+        where = uri.host, uri.port or DEFAULT_PORT
+        if where in self._bound:
+            return True
+        if where[1] not in self._wildcard_ports or not is_numeric(where[0]):
+            return False
+        return any(sock.is_own(*where) for sock in self._sockets)
+
+    def preprocess(self, msg: Message) -> Hop:
+        """Take the own values off the Route (16.4); repairs what a strict router sent."""
+        uri = msg.uri
+        parsed = parse_uri(uri) if uri[:4].lower() == "sip:" else None
+        own = parsed is not None and self.is_own(parsed)
+        routes = msg.all("route")
+        did: str | None = None
+        changed = False
+        if not routes:
+            return Hop(uri, (), False, None, parsed if own else None)
+        if own and parsed is not None and not parsed.user and self._is_record(parsed):
+            # A strict router put our Record-Route value into the Request-URI.
+            did = parsed.param(self._rr_param)
+            uri = grammar.name_addr(routes.pop(), "Route").uri
+            changed = True
+            parsed = parse_uri(uri)
+            own = self.is_own(parsed)
+        while routes:
+            route = _route_uri(routes[0])
+            if route is None or not self.is_own(route):
+                break
+            did = did or route.param(self._rr_param)
+            del routes[0]
+            changed = True
+        return Hop(uri, tuple(routes), changed, did, parsed if own and not routes else None)
+
+    def _is_record(self, uri: Uri) -> bool:
+        return uri.loose or uri.param(self._rr_param) is not None
+
+    def targets(self, uri: Uri) -> tuple[list[str], bool] | None:
+        """The configured targets of an initial request, and whether to fork in parallel.
+
+        None when no route matches. Each target keeps the request's user part.
+        """
+        for route, parsed in zip(self._routes, self._parsed, strict=True):
+            if route.domain is not None and route.domain != uri.host:
+                continue
+            if route.user_prefix is not None and not uri.user.startswith(route.user_prefix):
+                continue
+            uris = [target.with_user(uri.user or target.user) for target in parsed]
+            return uris, route.fork == "parallel"
+        return None
+
+    def own_record_index(self, record_route: list[str], did: str) -> tuple[int, int] | None:
+        """First and last index of the own values in a Record-Route list, None if not there."""
+        # The id was drawn here: a value that carries it is the own one.
+        marks = f"{self._rr_param}={did}>", f"{self._rr_param}={did};"
+        own = [i for i, v in enumerate(record_route) if marks[0] in v or marks[1] in v]
+        return (own[0], own[-1]) if own else None
+
+
+def _route_uri(value: str) -> Uri | None:
+    try:
+        return parse_uri(grammar.name_addr(value, "Route").uri)
+    except BadMessage:
+        return None
+
+
+def forward_target(uri: str, routes: tuple[str, ...]) -> Target:
+    """Apply remaining Route values; a strict next router gets the Request-URI (16.6 step 6)."""
+    if not routes:
+        return Target(uri, ())
+    target, rest = build.apply_route_set(uri, routes)
+    if target == uri:
+        return Target(uri, rest)
+    return _StrictTarget(target, rest)
+
+
+class _StrictTarget(Target):
+    """The first route was strict: it is the Request-URI now, and the next hop."""
+
+    @property
+    def next_hop(self) -> str:
+        return self.uri

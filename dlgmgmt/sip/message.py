@@ -1,0 +1,357 @@
+"""A SIP message: parsed once, every byte kept.
+
+The header section is cut into lines, and each line is known by its name; values are read when
+they are asked for. What the proxy does not own is never rebuilt: a forwarded message is the
+received lines with a few of them replaced. Text is decoded with ``surrogateescape``, so that any
+byte comes out as it came in.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dlgmgmt.sip import grammar
+from dlgmgmt.sip.errors import BadMessage, NotSip
+from dlgmgmt.sip.grammar import TOKEN, NameAddr, Via
+
+_START = re.compile(
+    rf"({TOKEN}) (\S++) SIP/2\.0|SIP/2\.0 ([1-6][0-9]{{2}})(?: ([^\r\n]*+))?",
+    re.ASCII | re.IGNORECASE,
+)
+_NAME = re.compile(TOKEN, re.ASCII)
+_LINE_END = re.compile(r"\r?\n")
+_FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")
+_CSEQ = re.compile(rf"([0-9]{{1,10}})\s++({TOKEN})", re.ASCII)
+_END = re.compile(rb"\r?\n\r?\n")
+
+MAX_HEADERS = 256
+
+_METHODS = frozenset(
+    "INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO SUBSCRIBE NOTIFY REFER MESSAGE "
+    "PUBLISH".split()
+)
+
+_COMPACT = {
+    "v": "via",
+    "f": "from",
+    "t": "to",
+    "i": "call-id",
+    "m": "contact",
+    "l": "content-length",
+    "c": "content-type",
+    "k": "supported",
+    "s": "subject",
+    "e": "content-encoding",
+    "o": "event",
+    "r": "refer-to",
+    "u": "allow-events",
+}
+# Spelling as met -> name; filled up to a bound, so that a stranger's inventions cannot grow it.
+_NAMES: dict[str, str] = {}
+_MAX_NAMES = 512
+
+
+def _canonical(name: str) -> str:
+    low = name.lower()
+    low = _COMPACT.get(low, low)
+    if len(_NAMES) < _MAX_NAMES:
+        _NAMES[name] = low
+    return low
+
+
+def _read_name(line: str) -> str:
+    """The name of a header line that is spelled in a way not met before."""
+    colon = line.find(":")
+    name = line[:colon].rstrip(" \t") if colon > 0 else ""
+    if _NAME.fullmatch(name) is None:
+        raise BadMessage(400, "Malformed header line")
+    return _canonical(name)
+
+
+class Message:
+    """A request (``method`` and ``uri`` set) or a reply (``status`` and ``reason`` set).
+
+    header_lines: in order, without line ends (a folded header is one of them, its inner line
+    ends kept). names: their lower-case long names. body: as received, cut to Content-Length.
+    defect: what is wrong with a message whose start line could be read.
+    """
+
+    __slots__ = (
+        "_callid",
+        "_cseq",
+        "_from_tag",
+        "_to_tag",
+        "body",
+        "defect",
+        "header_lines",
+        "method",
+        "names",
+        "reason",
+        "status",
+        "uri",
+    )
+
+    def __init__(self, data: bytes) -> None:
+        """Parse ``data``; raises NotSip if it has no SIP start line.
+
+        Any other fault is kept in ``defect``, so that a bad request can still be answered from
+        the headers that could be read.
+        """
+        # bytes.find is far faster than a pattern; bare line feeds are the rare case.
+        cut, skip = data.find(b"\r\n\r\n"), 4
+        if cut < 0:
+            bare = _END.search(data)
+            cut, skip = (bare.start(), bare.end() - bare.start()) if bare else (-1, 0)
+        head, self.body = (data, b"") if cut < 0 else (data[:cut], data[cut + skip :])
+        text = head.decode("utf-8", "surrogateescape")
+        lines = text.split("\r\n")
+        ends = len(lines) - 1
+        plain = text.count("\n") == ends and text.count("\r") == ends
+        if not plain:
+            lines = _LINE_END.split(text)
+        self._start(lines[0])
+        self.header_lines: list[str] = []
+        # None stands for a name while the lines are read, and for none afterwards.
+        self.names: list[str | None] = []
+        self._callid = ""
+        self._cseq: tuple[int, str] | None = None
+        self._from_tag: str | None = None
+        self._to_tag: str | None = None
+        self.defect: BadMessage | None = None
+        try:
+            self._scan(lines)
+            if cut < 0:
+                raise BadMessage(400, "No end of headers")
+            if not plain and any("\r" in line.replace("\r\n", "") for line in self.header_lines):
+                raise BadMessage(400, "Bare carriage return")
+            self._cut_body()
+        except BadMessage as error:
+            self.defect = error
+
+    def _start(self, line: str) -> None:
+        # The common forms are read without a pattern: this runs for every message.
+        if line.startswith("SIP/2.0 ") and line[8:11].isdecimal() and line[11:12] == " ":
+            if line.isascii() and "100" <= line[8:11] < "700":
+                self.method = self.uri = ""
+                self.status, self.reason = int(line[8:11]), line[12:]
+                return
+        elif line.endswith(" SIP/2.0"):
+            method, _, uri = line[:-8].partition(" ")
+            if method in _METHODS and uri and uri.isascii() and uri.isprintable() and " " not in uri:
+                self.method, self.uri = method, uri
+                self.status, self.reason = 0, ""
+                return
+        start = _START.fullmatch(line)
+        if start is None:
+            raise NotSip
+        method, uri, status, reason = start.groups()
+        if method is not None:
+            self.method, self.uri = method, uri
+            self.status, self.reason = 0, ""
+        else:
+            self.method = self.uri = ""
+            self.status, self.reason = int(status), reason or ""
+
+    def _scan(self, lines: list[str]) -> None:
+        del lines[0]
+        if len(lines) > MAX_HEADERS:
+            raise BadMessage(400, "Too many headers")
+        known = _NAMES
+        names = [known.get(line[: line.find(":")]) for line in lines]
+        if None not in names:
+            self.header_lines = lines
+            self.names = names
+            return
+        for line, name in zip(lines, names, strict=True):
+            if name is None and line[:1] in (" ", "\t") and self.header_lines:
+                self.header_lines[-1] += "\r\n" + line
+                continue
+            self.names.append(name or _read_name(line))
+            self.header_lines.append(line)
+
+    def _cut_body(self) -> None:
+        text = self.get("content-length")
+        if text is None:
+            return
+        if not (text.isascii() and text.isdigit()) or len(text) > 9:
+            raise BadMessage(400, "Bad Content-Length")
+        length = int(text)
+        if length > len(self.body):
+            raise BadMessage(400, "Body shorter than Content-Length")
+        if length < len(self.body):
+            self.body = self.body[:length]
+
+    # -- reading headers -----------------------------------------------------------------------
+
+    def get(self, name: str) -> str | None:
+        """The first value of a header by its lower-case long name, unfolded; None if absent."""
+        names = self.names
+        return _value(self.header_lines[names.index(name)]) if name in names else None
+
+    def all(self, name: str) -> list[str]:
+        """Every element of a comma-separated header, over all of its lines, in order."""
+        if name not in self.names:
+            return []
+        found: list[str] = []
+        for known, line in zip(self.names, self.header_lines, strict=True):
+            if known == name:
+                found += grammar.split_list(_value(line))
+        return found
+
+    def line(self, name: str) -> str:
+        """The first header line of that name as it stands, with CRLF; "" if absent."""
+        names = self.names
+        return self.header_lines[names.index(name)] + "\r\n" if name in names else ""
+
+    def lines(self, name: str) -> str:
+        """All header lines of that name as they stand, each with CRLF."""
+        if name not in self.names:
+            return ""
+        both = zip(self.names, self.header_lines, strict=True)
+        return "".join([line + "\r\n" for known, line in both if known == name])
+
+    def need(self, name: str) -> str:
+        """A header that must be there; BadMessage otherwise."""
+        value = self.get(name)
+        if not value:
+            raise BadMessage(400, f"Missing {name} header")
+        return value
+
+    @property
+    def callid(self) -> str:
+        """The Call-ID (RFC 3261 20.8), printable ASCII."""
+        if not self._callid:
+            value = self.need("call-id")
+            if not (value.isascii() and value.isprintable()) or " " in value:
+                raise BadMessage(400, "Bad Call-ID header")
+            self._callid = value
+        return self._callid
+
+    @property
+    def cseq(self) -> tuple[int, str]:
+        """CSeq number and method (RFC 3261 20.16)."""
+        if self._cseq is None:
+            value = self.need("cseq")
+            number, _, method = value.partition(" ")
+            if method in _METHODS and number.isdecimal() and value.isascii() and len(number) < 10:
+                self._cseq = int(number), method
+                return self._cseq
+            match = _CSEQ.fullmatch(value)
+            if match is None or int(match[1]) >= 2**31:
+                raise BadMessage(400, "Bad CSeq header")
+            self._cseq = int(match[1]), match[2]
+        return self._cseq
+
+    @property
+    def from_uri(self) -> str:
+        """The URI of the From header."""
+        return grammar.name_addr(self.need("from"), "From").uri
+
+    @property
+    def from_tag(self) -> str:
+        """The From tag, "" if absent."""
+        if self._from_tag is None:
+            self._from_tag = grammar.tag_of(grammar.name_addr(self.need("from"), "From").params)
+        return self._from_tag
+
+    @property
+    def to_uri(self) -> str:
+        """The URI of the To header."""
+        return grammar.name_addr(self.need("to"), "To").uri
+
+    @property
+    def to_tag(self) -> str:
+        """The To tag, "" if absent."""
+        if self._to_tag is None:
+            self._to_tag = grammar.tag_of(grammar.name_addr(self.need("to"), "To").params)
+        return self._to_tag
+
+    @property
+    def contact_uri(self) -> str:
+        """The URI of the first Contact, "" if there is none or it is ``*``."""
+        value = self.get("contact")
+        if not value or value == "*":
+            return ""
+        return grammar.name_addr(grammar.split_list(value)[0], "Contact").uri
+
+    def top_via(self) -> Via:
+        """The topmost Via value."""
+        return grammar.via(self.top_via_text())
+
+    def via_branch(self) -> str:
+        """The branch of the topmost Via value, "" if there is none."""
+        names = self.names
+        if "via" not in names:
+            return ""
+        line = self.header_lines[names.index("via")]
+        start = line.find(";branch=")
+        if start < 0 or '"' in line or 0 <= line.find(",") < start:
+            return grammar.branch_of(self.top_via().params)
+        value = line[start + 8 :]
+        for end in (";", ","):
+            if end in value:
+                value = value[: value.find(end)]
+        return value.strip()
+
+    def top_via_text(self) -> str:
+        """The text of the topmost Via value."""
+        value = self.need("via")
+        return value[: grammar.first_part_end(value)].strip()
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def set_top_via(self, text: str) -> None:
+        """Put ``text`` in the place of the topmost Via value."""
+        index = self.names.index("via")
+        line = self.header_lines[index]
+        colon = line.find(":") + 1
+        value = line[colon:]
+        end = grammar.first_part_end(value)
+        self.header_lines[index] = f"{line[:colon]} {text}{value[end:]}"
+
+    def without_top_via(self, extra: str = "") -> bytes:
+        """The message for the next hop of a reply: the topmost Via value removed.
+
+        extra: header lines to add at the end, each with CRLF.
+        """
+        index = self.names.index("via")
+        lines = self.header_lines.copy()
+        line = lines[index]
+        end, colon = len(line), 0
+        if "," in line:
+            colon = line.find(":") + 1
+            end = colon + grammar.first_part_end(line[colon:])
+        if end == len(line):
+            del lines[index]
+        else:
+            lines[index] = line[:colon] + " " + line[end + 1 :].lstrip()
+        start = f"SIP/2.0 {self.status} {self.reason}"
+        return self.encode("\r\n".join([start, *lines]) + "\r\n" + extra)
+
+    def encode(self, head: str) -> bytes:
+        """``head`` (start line and headers, each with CRLF) with this message's body."""
+        return head.encode("utf-8", "surrogateescape") + b"\r\n" + self.body
+
+
+def _value(line: str) -> str:
+    text = line[line.find(":") + 1 :]
+    if "\n" in text:
+        text = _FOLD.sub(" ", text)
+    return text.strip(" \t")
+
+
+def check_request(msg: Message) -> None:
+    """Raise BadMessage unless a request has what every request needs (RFC 3261 8.1.1).
+
+    The topmost Via is the caller's to read: without it there is nobody to answer.
+    """
+    if msg.defect is not None:
+        raise msg.defect
+    msg.callid  # noqa: B018 - each of these raises when its header is malformed
+    _, method = msg.cseq
+    if method != msg.method:
+        raise BadMessage(400, "CSeq method does not match")
+    if not msg.from_tag:
+        # RFC 3261 8.1.1.3 requires it; nothing that follows could be matched without.
+        raise BadMessage(400, "Missing From tag")
+    msg.to_tag  # noqa: B018

@@ -1,0 +1,115 @@
+"""What the dialogs learn from the requests that pass: the wires between proxy and core."""
+
+from __future__ import annotations
+
+import logging
+
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.states import IllegalEvent
+from dlgmgmt.dialog.tracker import InviteReply, Match, Tracker
+from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.hop import Router
+from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.terminate import Terminator
+
+_LOG = logging.getLogger(__name__)
+
+
+class InviteObserver:
+    """Follows the initial INVITE of ``dialog``."""
+
+    __slots__ = ("_dialog", "_router", "_terminator", "_tracker")
+
+    def __init__(
+        self, dialog: Dialog, tracker: Tracker, router: Router, terminator: Terminator
+    ) -> None:
+        self._dialog = dialog
+        self._tracker = tracker
+        self._router = router
+        self._terminator = terminator
+
+    def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
+        """Learn the leg; a 2xx for a call that an operator has ended is ended here."""
+        dialog = self._dialog
+        to_tag = reply.to_tag
+        if to_tag:
+            learned = self._read(branch, reply, to_tag, sent_from)
+            try:
+                self._tracker.invite_reply(dialog, learned)
+            except IllegalEvent as error:
+                _LOG.info("%s: %s", dialog.callid, error)
+            order = dialog.termination
+            if order is not None:
+                if reply.status >= 200 and not self._known(to_tag):
+                    self._terminator.late_answer(order, learned)
+                    return False
+                return reply.status >= 200
+        return True
+
+    def _known(self, to_tag: str) -> bool:
+        leg = self._dialog.legs.get(to_tag)
+        return leg is not None and leg.confirmed
+
+    def _read(self, branch: int, reply: Message, to_tag: str, sent_from: str) -> InviteReply:
+        record_route = reply.all("record-route")
+        own = self._router.own_record_index(record_route, self._dialog.did)
+        # RFC 3261 12.1.2: the list is top down from the callee; a request towards it meets the
+        # proxies above the own entry in the opposite order.
+        route_set = tuple(reversed(record_route[: own[0]])) if own is not None else ()
+        try:
+            contact = reply.contact_uri
+        except BadMessage:
+            contact = ""
+        return InviteReply(
+            branch, reply.status, to_tag, contact, route_set, own is not None, sent_from
+        )
+
+    def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
+        """Take the branch's early legs off the dialog."""
+        self._tracker.branch_failed(self._dialog, branch, status, to_tag, cause)
+        self._terminator.branch_ended(self._dialog, branch, status)
+
+    def on_failed(self, status: int) -> None:
+        """The call failed."""
+        self._tracker.invite_failed(self._dialog, status)
+
+    def on_finished(self) -> None:
+        """The INVITE needs the dialog no more."""
+        self._terminator.invite_finished(self._dialog)
+        self._tracker.table.release(self._dialog)
+
+
+class RequestObserver:
+    """Follows a request within a dialog. contact: the URI of the request's own Contact."""
+
+    __slots__ = ("_contact", "_match", "_method", "_tracker")
+
+    def __init__(self, match: Match, method: str, contact: str, tracker: Tracker) -> None:
+        self._match = match
+        self._method = method
+        self._contact = contact
+        self._tracker = tracker
+
+    def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
+        """A 2xx moves the remote targets."""
+        del branch, sent_from
+        if reply.status >= 200:
+            try:
+                contact = reply.contact_uri
+            except BadMessage:
+                contact = ""
+            self._tracker.response(
+                self._match, self._method, reply.status, self._contact, contact
+            )
+        return True
+
+    def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
+        """Changes nothing in the dialog."""
+
+    def on_failed(self, status: int) -> None:
+        """Changes nothing in the dialog: even a BYE that is refused ends it."""
+
+    def on_finished(self) -> None:
+        """A BYE that ended the dialog needs it no more."""
+        if self._match.held:
+            self._tracker.table.release(self._match.dialog)

@@ -1,0 +1,96 @@
+"""Turning a received request into the one that is sent on (RFC 3261 16.6)."""
+
+from __future__ import annotations
+
+import zlib
+
+from dlgmgmt.sip import grammar
+from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.hop import Hop, Target
+from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.transport import UdpSocket, host_text
+from dlgmgmt.sip.uri import DEFAULT_PORT
+
+
+class Outgoing:
+    """A request ready to be sent to any number of targets.
+
+    The part that all branches share is spliced once. record: Record-Route parameters of the own
+    value (``lr;did=...``), "" for none. in_sock: the socket that the request came in on.
+    """
+
+    __slots__ = ("_in_sock", "_middle", "_msg", "_record")
+
+    def __init__(self, msg: Message, hop: Hop, in_sock: UdpSocket, record: str) -> None:
+        self._msg = msg
+        self._in_sock = in_sock
+        self._record = record
+        self._middle = _splice(msg, drop_route=hop.changed or bool(hop.routes))
+
+    def build(self, target: Target, branch: str, sock: UdpSocket, host: str) -> bytes:
+        """The message for one branch, sent from ``sock`` to the numeric ``host``."""
+        msg = self._msg
+        own = _sent_by(sock, host)
+        head = f"{msg.method} {target.uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch={branch}\r\n"
+        if self._record:
+            if sock is self._in_sock:
+                head += f"Record-Route: <sip:{own};{self._record}>\r\n"
+            else:
+                # Each side must find a value that it can reach: one per socket (RFC 5658).
+                inner = _sent_by(self._in_sock, self._in_sock.host)
+                head += (
+                    f"Record-Route: <sip:{own};{self._record};r2=on>\r\n"
+                    f"Record-Route: <sip:{inner};{self._record};r2=on>\r\n"
+                )
+        for route in target.routes:
+            head += f"Route: {route}\r\n"
+        return msg.encode(head + self._middle)
+
+
+def _sent_by(sock: UdpSocket, host: str) -> str:
+    return f"{host_text(sock.address_towards(host))}:{sock.port}"
+
+
+def _splice(msg: Message, *, drop_route: bool) -> str:
+    """All header lines, Max-Forwards counted down, Route taken out if asked."""
+    lines = msg.header_lines.copy()
+    text = msg.get("max-forwards")
+    first = ""
+    if text is None:
+        first = "Max-Forwards: 70\r\n"
+    else:
+        lines[msg.names.index("max-forwards")] = f"Max-Forwards: {max_forwards(text) - 1}"
+    if drop_route:
+        both = zip(msg.names, lines, strict=True)
+        lines = [line for name, line in both if name != "route"]
+    lines.append("")
+    return first + "\r\n".join(lines)
+
+
+def max_forwards(text: str) -> int:
+    """The value of Max-Forwards; BadMessage 400 if it is no number from 0 to 255."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 3 or int(text) > 255:
+        raise BadMessage(400, "Bad Max-Forwards header")
+    return int(text)
+
+
+def loop_mark(msg: Message, hop: Hop) -> int:
+    """What identifies a request that came back unchanged (RFC 3261 16.6 step 8, RFC 5393)."""
+    key = f"{hop.uri} {hop.routes} {msg.callid} {msg.from_tag} {msg.to_tag} {msg.cseq[0]}"
+    return zlib.crc32(key.encode("utf-8", "surrogateescape"))
+
+
+def has_looped(msg: Message, mark: int, sockets: list[UdpSocket]) -> bool:
+    """Whether one of the Vias is ours and carries ``mark``: the request has been here as it is."""
+    text = f".{mark:x}"
+    if not any([text in line for line in msg.header_lines]):
+        return False
+    for value in msg.all("via"):
+        via = grammar.via(value)
+        branch = grammar.branch_of(via.params)
+        if not branch.endswith(text):
+            continue
+        host, port = via.host.strip("[]"), via.port or DEFAULT_PORT
+        if any(sock.is_own(host, port) for sock in sockets):
+            return True
+    return False

@@ -1,0 +1,132 @@
+"""The transaction tables, the timers of all transactions, and matching (RFC 3261 17.1.3, 17.2.3)."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+
+from dlgmgmt.dialog.wheel import Timer, TimerWheel
+from dlgmgmt.sip import grammar
+from dlgmgmt.sip.grammar import Via
+from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.settings import SipSettings
+from dlgmgmt.sip.transaction import ClientTransaction, ClientUser, ServerTransaction
+from dlgmgmt.sip.transport import Address, UdpSocket
+
+_LOG = logging.getLogger(__name__)
+
+TICK = 0.05
+"""Resolution of the transaction timers, seconds."""
+
+_COOKIE = "z9hG4bK"
+
+ServerKey = tuple[str, ...]
+
+
+class TransactionStack:
+    """All transactions of the engine; used on the signalling thread alone.
+
+    monotonic: clock in seconds. rng: where branches and tags come from.
+    """
+
+    def __init__(
+        self, settings: SipSettings, *, monotonic: Callable[[], float], rng: random.Random
+    ) -> None:
+        self.t1 = settings.t1
+        self.t2 = settings.t2
+        self.t4 = settings.t4
+        self.monotonic = monotonic
+        self.wheel = TimerWheel(TICK, monotonic())
+        self.servers: dict[ServerKey, ServerTransaction] = {}
+        self.clients: dict[tuple[str, str], ClientTransaction] = {}
+        self._rng = rng
+        self._prefix = f"{rng.getrandbits(40):x}"
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Transactions alive."""
+        return len(self.servers) + len(self.clients)
+
+    # -- for transactions ------------------------------------------------------------------------
+
+    def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call ``callback`` in ``seconds``."""
+        return self.wheel.set(self.monotonic() + seconds, callback)
+
+    def cancel_timer(self, timer: Timer | None) -> None:
+        """Cancel a timer, if it is set."""
+        self.wheel.cancel(timer)
+
+    def forget_server(self, transaction: ServerTransaction) -> None:
+        """Take a terminated server transaction out."""
+        self.servers.pop(transaction.key, None)  # type: ignore[call-overload]
+
+    def forget_client(self, transaction: ClientTransaction) -> None:
+        """Take a terminated client transaction out."""
+        self.clients.pop((transaction.branch, transaction.method), None)
+
+    # -- for the core ----------------------------------------------------------------------------
+
+    def run_timers(self) -> None:
+        """Run what is due."""
+        for callback in self.wheel.advance(self.monotonic()):
+            try:
+                callback()
+            except Exception:
+                # The timers that are due with it must still run.
+                _LOG.exception("timer failed")
+
+    def new_branch(self, mark: int) -> str:
+        """A branch that no other transaction has; it ends in ``mark`` (see outgoing.loop_mark)."""
+        self._count += 1
+        return f"{_COOKIE}{self._prefix}{self._count:x}.{mark:x}"
+
+    def new_tag(self) -> str:
+        """A To-tag for an own reply, 64 random bits (RFC 3261 19.3)."""
+        return f"{self._rng.getrandbits(64):x}"
+
+    def new_server(
+        self, key: ServerKey, request: Message, peer: Address, sock: UdpSocket
+    ) -> ServerTransaction:
+        """Make and keep a server transaction."""
+        transaction = ServerTransaction(self, key, request, peer, sock)
+        self.servers[key] = transaction
+        return transaction
+
+    def new_client(  # noqa: PLR0913 - all are needed from the start
+        self,
+        branch: str,
+        method: str,
+        data: bytes,
+        peer: Address,
+        sock: UdpSocket,
+        user: ClientUser,
+    ) -> ClientTransaction:
+        """Make and keep a client transaction; the caller starts it."""
+        transaction = ClientTransaction(self, branch, method, data, peer, sock, user)
+        self.clients[branch, method] = transaction
+        return transaction
+
+    def match_reply(self, reply: Message) -> ClientTransaction | None:
+        """The client transaction that a reply belongs to (17.1.3)."""
+        return self.clients.get((reply.via_branch(), reply.cseq[1]))
+
+
+def server_key(request: Message, via: Via, method: str) -> ServerKey:
+    """Where a request's server transaction stands in the table (17.2.3).
+
+    method: the request's own, or INVITE for an ACK or CANCEL that looks for its INVITE.
+    """
+    branch = grammar.branch_of(via.params)
+    if branch[:7] == _COOKIE or branch[:7].lower() == _COOKIE.lower():
+        return branch, via.host, str(via.port), method
+    # RFC 2543 peers: no unique branch. The To-tag stays out, so that an ACK finds its INVITE.
+    return (
+        request.uri,
+        request.from_tag,
+        request.callid,
+        str(request.cseq[0]),
+        request.top_via_text(),
+        method,
+    )

@@ -1,0 +1,360 @@
+"""Carrying out terminations: 488 and CANCEL for early dialogs, BYE to both sides of every other.
+
+Orders may come from any thread; all sending happens on the signalling thread, which the order is
+handed to. What each side answered is recorded in the order.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Callable
+
+from dlgmgmt.dialog.errors import BadExtraHeaders
+from dlgmgmt.dialog.model import Dialog, OutLeg, Side, Termination
+from dlgmgmt.dialog.termination import PENDING, WAITING_FOR_ACK, Terminations
+from dlgmgmt.dialog.tracker import InviteReply
+from dlgmgmt.dialog.views import TerminationView
+from dlgmgmt.sip import build
+from dlgmgmt.sip.context import Core, ResponseContext
+from dlgmgmt.sip.locate import Destination
+from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.transaction import ClientTransaction
+from dlgmgmt.sip.transport import host_text
+
+_LOG = logging.getLogger(__name__)
+
+MAX_EXTRA = 4096
+"""Bytes of extra headers that one termination may carry."""
+
+_EXTRA_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+)[ \t]*:[^\x00-\x08\x0a-\x1f\x7f]*", re.ASCII)
+_OWNED = frozenset(
+    "via v from f to t call-id i cseq max-forwards route record-route contact m content-length l "
+    "content-type c user-agent".split()
+)
+_REASON_TEXT = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+def check_extra_headers(text: str) -> str:
+    """Normalize header lines for a generated request: each ends in CRLF.
+
+    Raises BadExtraHeaders for a line that is no header, or names one that the daemon sets.
+    """
+    if len(text) > MAX_EXTRA:
+        msg = f"more than {MAX_EXTRA} characters of headers"
+        raise BadExtraHeaders(msg)
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n") if text.strip() else []
+    for line in lines:
+        match = _EXTRA_LINE.fullmatch(line)
+        if match is None:
+            raise BadExtraHeaders("not a header line: " + repr(line[:60]))
+        if match[1].lower() in _OWNED:
+            raise BadExtraHeaders(f"header {match[1]} is set by the daemon")
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+class Terminator:
+    """Ends dialogs. submit: runs a function on the signalling thread, from any thread.
+
+    extra_headers: ``dlg_extra_hdrs``, for every BYE.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        orders: Terminations,
+        submit: Callable[[Callable[[], None]], None],
+        extra_headers: str,
+    ) -> None:
+        self._core = core
+        self._orders = orders
+        self._table = orders.table
+        self._submit = submit
+        self._extra = extra_headers
+
+    # -- orders, from any thread ------------------------------------------------------------------
+
+    def by_tags(
+        self, callid: str, from_tag: str, to_tag: str, *, reason: str, extra_headers: str = ""
+    ) -> TerminationView:
+        """End the dialog with these tags; see Terminations.by_tags. Raises BadExtraHeaders."""
+        extra = check_extra_headers(extra_headers)
+        return self._send(
+            self._orders.by_tags(callid, from_tag, to_tag, reason=reason, extra_headers=extra)
+        )
+
+    def by_id(
+        self, h_entry: int, h_id: int, *, reason: str, extra_headers: str = ""
+    ) -> TerminationView:
+        """End the dialog ``h_entry:h_id``; see Terminations.by_id. Raises BadExtraHeaders."""
+        extra = check_extra_headers(extra_headers)
+        return self._send(self._orders.by_id(h_entry, h_id, reason=reason, extra_headers=extra))
+
+    def _send(self, order: Termination) -> TerminationView:
+        with order.dialog.entry.lock:
+            view = order.view()
+        self._submit(functools.partial(self.execute, order))
+        return view
+
+    # -- the signalling thread ----------------------------------------------------------------------
+
+    def expired(self, dialog: Dialog) -> None:
+        """The dialog's timeout has come."""
+        order = self._orders.expired(dialog)
+        if order is not None:
+            self.execute(order)
+
+    def execute(self, order: Termination) -> None:
+        """Send what the order needs."""
+        dialog = order.dialog
+        _LOG.info(
+            "ending dialog %d:%d callid=%r reason=%r",
+            dialog.entry.index,
+            dialog.h_id,
+            dialog.callid,
+            order.reason,
+        )
+        if order.early:
+            self._end_early(order)
+            return
+        waiting: list[OutLeg] = []
+        for _ in order.sides:
+            self._table.hold(dialog)
+        self._close(order)
+        for side in order.sides:
+            leg = side.leg
+            if leg is None:
+                continue
+            if side.outcome == PENDING or leg.acked:
+                self._send_bye(order, side)
+            elif leg not in waiting:
+                waiting.append(leg)
+        stack = self._core.stack
+        for leg in waiting:
+            # RFC 3261 15: the callee must not hang up before the ACK or the end of the 2xx.
+            left = leg.confirmed_at + 64 * stack.t1 - stack.monotonic()
+            stack.after(max(left, 0.0), functools.partial(self._send_waiting, order, leg))
+
+    def _close(self, order: Termination) -> None:
+        """Give back the hold that the order was made with, once."""
+        if order.open:
+            order.open = False
+            self._table.release(order.dialog)
+
+    def acked(self, dialog: Dialog, leg: OutLeg) -> None:
+        """The ACK of a leg has been forwarded: BYEs that waited for it can go."""
+        if dialog.termination is not None:
+            self._send_waiting(dialog.termination, leg)
+
+    def _send_waiting(self, order: Termination, leg: OutLeg) -> None:
+        for side in order.sides:
+            if side.leg is leg and side.outcome == WAITING_FOR_ACK:
+                self._send_bye(order, side)
+
+    # -- early dialogs --------------------------------------------------------------------------------
+
+    def _end_early(self, order: Termination) -> None:
+        context = order.dialog.transaction
+        caller = order.sides[0]
+        order.executed = True
+        if not isinstance(context, ResponseContext):
+            self._record(order, caller, "unsendable")
+            self._close(order)
+            return
+        reason = _REASON_TEXT.sub(" ", order.reason)
+        context.server.on_ack = functools.partial(self._record, order, caller, "acknowledged")
+        sent = context.respond(488, reason=reason, extra=order.extra_headers)
+        self._record(order, caller, "sent" if sent else "unsendable")
+        context.cancel("Reason: SIP;cause=488\r\n")
+        if context.finished:
+            self._close(order)
+
+    def branch_ended(self, dialog: Dialog, branch: int, status: int) -> None:
+        """A branch of an INVITE has its final reply; note it if the call was being ended."""
+        order = dialog.termination
+        if order is None or not order.early:
+            return
+        for side in order.sides:
+            if side.method == "CANCEL" and side.leg is not None and side.leg.branch == branch:
+                self._record(order, side, str(status))
+
+    def invite_finished(self, dialog: Dialog) -> None:
+        """Every branch of the INVITE has ended: an early termination is complete."""
+        order = dialog.termination
+        if order is not None and order.early:
+            for side in order.sides:
+                if side.method == "CANCEL" and side.outcome == PENDING:
+                    self._record(order, side, "487")
+            # Between the order and its execution the INVITE may end by itself; the order is then
+            # closed by its execution, which still answers the caller.
+            if order.executed:
+                self._close(order)
+
+    def late_answer(self, order: Termination, reply: InviteReply) -> None:
+        """A 2xx crossed the CANCEL of a call that was ended: acknowledge it and hang up.
+
+        The caller has its 488 and will do neither; without this the phone would stay off hook.
+        """
+        dialog = order.dialog
+        leg = OutLeg(0, reply.branch, dialog.to_uri, reply.to_tag, dialog.first_req_cseq)
+        leg.callee_contact, leg.callee_route_set = reply.contact, reply.route_set
+        leg.callee_bind_addr = reply.bind_addr
+        for side in order.sides:
+            if (
+                side.leg is not None
+                and side.leg.to_tag == reply.to_tag
+                and side.method != "CANCEL"
+            ):
+                self._send_ack(dialog, leg)
+                return
+        order.sides[:] = [
+            s for s in order.sides if s.leg is None or s.leg.to_tag != reply.to_tag
+        ]
+        self._send_ack(dialog, leg)
+        side = Side("callee", leg, "BYE", PENDING)
+        with dialog.entry.lock:
+            order.sides.append(side)
+        self._table.hold(dialog)
+        self._send_bye(order, side)
+
+    def _send_ack(self, dialog: Dialog, leg: OutLeg) -> None:
+        def located(found: Destination | None) -> None:
+            if found is None:
+                return
+            sock, addr = found
+            data = self._request(
+                "ACK", dialog, leg, dialog.first_req_cseq, "", self._via(found), to_caller=False
+            )
+            sock.send(data, addr)
+
+        self._locate(leg.callee_contact, leg.callee_route_set, leg.callee_bind_addr, located)
+
+    # -- BYE ----------------------------------------------------------------------------------------
+
+    def _send_bye(self, order: Termination, side: Side) -> None:
+        leg, dialog = side.leg, order.dialog
+        if leg is None:
+            return
+        self._record(order, side, PENDING)
+        if side.side == "caller":
+            uri, routes, bound = (
+                dialog.caller_contact,
+                dialog.caller_route_set,
+                dialog.caller_bind_addr,
+            )
+        else:
+            uri, routes, bound = leg.callee_contact, leg.callee_route_set, leg.callee_bind_addr
+        self._locate(uri, routes, bound, functools.partial(self._bye_located, order, side, leg))
+
+    def _bye_located(
+        self, order: Termination, side: Side, leg: OutLeg, found: Destination | None
+    ) -> None:
+        if found is None:
+            self._finished(order, side, "unsendable")
+            return
+        dialog = order.dialog
+        to_caller = side.side == "caller"
+        branch = self._core.stack.new_branch(0)
+        data = self._request(
+            "BYE",
+            dialog,
+            leg,
+            self._orders.next_cseq(dialog, leg, to_caller=to_caller),
+            self._bye_headers(order),
+            self._via(found, branch),
+            to_caller=to_caller,
+        )
+        sock, addr = found
+        user = _Bye(self, order, side)
+        if not self._core.stack.new_client(branch, "BYE", data, addr, sock, user).start():
+            self._finished(order, side, "unsendable")
+
+    def _bye_headers(self, order: Termination) -> str:
+        extra = self._extra + order.extra_headers
+        if "\nreason:" not in f"\n{extra.lower()}":
+            text = build.quoted(order.reason)
+            extra += f"Reason: SIP;cause={order.cause};text={text}\r\n"
+        return extra
+
+    def _request(  # noqa: PLR0913 - each is a part of the request
+        self,
+        method: str,
+        dialog: Dialog,
+        leg: OutLeg,
+        cseq: int,
+        extra: str,
+        via: str,
+        *,
+        to_caller: bool,
+    ) -> bytes:
+        caller = dialog.from_uri, dialog.from_tag
+        callee = leg.to_uri, leg.to_tag
+        (from_uri, from_tag), (to_uri, to_tag) = (callee, caller) if to_caller else (caller, callee)
+        return build.in_dialog_request(
+            method,
+            uri=dialog.caller_contact if to_caller else leg.callee_contact,
+            via=via,
+            from_uri=from_uri,
+            from_tag=from_tag,
+            to_uri=to_uri,
+            to_tag=to_tag,
+            callid=dialog.callid,
+            cseq=cseq,
+            route_set=dialog.caller_route_set if to_caller else leg.callee_route_set,
+            agent=self._core.settings.server_header,
+            extra=extra,
+        )
+
+    def _via(self, found: Destination, branch: str = "") -> str:
+        sock, addr = found
+        own = f"{host_text(sock.address_towards(addr[0]))}:{sock.port}"
+        return f"SIP/2.0/UDP {own};branch={branch or self._core.stack.new_branch(0)}"
+
+    def _locate(
+        self,
+        uri: str,
+        routes: tuple[str, ...],
+        bound: str,
+        done: Callable[[Destination | None], None],
+    ) -> None:
+        if not uri:
+            done(None)
+            return
+        locator = self._core.locator
+        preferred = next((s for s in locator.sockets if s.name == bound), None)
+        locator.locate(build.next_hop_uri(uri, routes), preferred, done)
+
+    def _finished(self, order: Termination, side: Side, outcome: str) -> None:
+        self._record(order, side, outcome)
+        self._table.release(order.dialog)
+
+    def _record(self, order: Termination, side: Side, outcome: str) -> None:
+        self._orders.record(order, side, outcome)
+
+    def bye_ended(self, order: Termination, side: Side, outcome: str) -> None:
+        """A BYE has its final reply, or timed out."""
+        _LOG.info("callid=%r %s: BYE %s", order.dialog.callid, side.side, outcome)
+        self._finished(order, side, outcome)
+
+
+class _Bye:
+    """The user of a BYE's client transaction."""
+
+    __slots__ = ("_order", "_side", "_terminator")
+
+    def __init__(self, terminator: Terminator, order: Termination, side: Side) -> None:
+        self._terminator = terminator
+        self._order = order
+        self._side = side
+
+    def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
+        """A final reply, whatever it is, says that the side was told."""
+        del transaction
+        if reply.status >= 200:
+            self._terminator.bye_ended(self._order, self._side, str(reply.status))
+
+    def on_timeout(self, transaction: ClientTransaction) -> None:
+        """Timer F: the side did not answer."""
+        del transaction
+        self._terminator.bye_ended(self._order, self._side, "timeout")

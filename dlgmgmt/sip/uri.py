@@ -1,0 +1,64 @@
+"""SIP URIs (RFC 3261 19.1), as far as a proxy must read them."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import NamedTuple
+
+from dlgmgmt.sip.errors import BadUri
+from dlgmgmt.sip.grammar import param
+
+DEFAULT_PORT = 5060
+
+_URI = re.compile(
+    r"(sips?):(?:([^@\s]*)@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._]+)(?::([0-9]{1,5}))?"
+    r"((?:;[^?\s]*)?)((?:\?\S*)?)",
+    re.IGNORECASE | re.ASCII,
+)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):", re.ASCII)
+
+
+class Uri(NamedTuple):
+    """scheme and host in lower case, host without brackets; user and params as they stood."""
+
+    scheme: str
+    user: str
+    host: str
+    port: int | None
+    params: str
+    headers: str
+
+    @property
+    def loose(self) -> bool:
+        """Whether the ``lr`` parameter is there (RFC 3261 16.4)."""
+        return param(self.params, "lr") is not None
+
+    def param(self, name: str) -> str | None:
+        """A URI parameter's value, "" without a value, None if absent."""
+        return param(self.params, name)
+
+    def with_user(self, user: str) -> str:
+        """The URI as text, with ``user`` in place of its own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = f":{self.port}" if self.port is not None else ""
+        who = f"{user}@" if user else ""
+        return f"{self.scheme}:{who}{host}{port}{self.params}"
+
+
+@functools.lru_cache(maxsize=8192)
+def parse_uri(text: str) -> Uri:
+    """Read a sip: or sips: URI; BadUri with 416 for another scheme, else with 400."""
+    match = _URI.fullmatch(text)
+    if match is None:
+        scheme = _SCHEME.match(text)
+        if scheme is not None and scheme[1].lower() not in ("sip", "sips"):
+            raise BadUri(416, "Unsupported URI Scheme")
+        raise BadUri(400, "Bad URI")
+    port = int(match[4]) if match[4] else None
+    if port is not None and not 0 < port < 65536:
+        raise BadUri(400, "Bad URI port")
+    host = match[3].lower()
+    if host[0] == "[":
+        host = host[1:-1]
+    return Uri(match[1].lower(), match[2] or "", host, port, match[5], match[6])
