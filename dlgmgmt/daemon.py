@@ -10,14 +10,12 @@ import asyncio
 import logging
 import random
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mi_fifo import FifoError, FifoServer
-
 from dlgmgmt import __version__
+from dlgmgmt.cli.text import complain
 from dlgmgmt.commands.context import CommandContext
 from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.commands.rows import build_registry
@@ -29,6 +27,7 @@ from dlgmgmt.interfaces.mi_fifo import MiBinding
 from dlgmgmt.sip.engine import SipEngine, tune_gc
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.settings import Route
+from mi_fifo import FifoError, FifoServer
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def run(config: Config, *, demo: bool = False) -> int:
     try:
         asyncio.run(_main(config, demo=demo))
     except StartError as error:
-        print(f"dlgmgmt: {error}", file=sys.stderr)
+        complain("dlgmgmt", str(error))
         return 1
     return 0
 
@@ -111,9 +110,7 @@ async def _start_interfaces(config: Config, fifo: FifoServer, http: HttpServer) 
 
 def _phones(config: Config, rng: random.Random) -> Demo:
     listener = config.sip.listen[0]
-    return Demo(
-        (listener.host, listener.port), rng=rng, logger=logging.getLogger("dlgmgmt.demo")
-    )
+    return Demo((listener.host, listener.port), rng=rng, logger=logging.getLogger("dlgmgmt.demo"))
 
 
 def _announce(config: Config, engine: SipEngine, http: HttpServer, *, demo: bool) -> None:
@@ -121,7 +118,7 @@ def _announce(config: Config, engine: SipEngine, http: HttpServer, *, demo: bool
     host, port = http.address
     url = f"http://[{host}]:{port}/RPC" if ":" in host else f"http://{host}:{port}/RPC"
     sip = " ".join(f"sip={name}" for name in engine.listeners)
-    print(f"ready {sip} fifo={config.fifo.fifo_name} http={url}", flush=True)
+    print(f"ready {sip} fifo={config.fifo.fifo_name} http={url}", flush=True)  # noqa: T201 - the contract
     if demo:
         for line in (
             "",
@@ -135,7 +132,7 @@ def _announce(config: Config, engine: SipEngine, http: HttpServer, *, demo: bool
             "Ctrl-C ends the daemon.",
             "",
         ):
-            print(line, flush=True)
+            print(line, flush=True)  # noqa: T201 - for a person
 
 
 def _core_statistics(engine: SipEngine) -> Sequence[tuple[str, int]]:

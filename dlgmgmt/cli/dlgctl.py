@@ -126,9 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     end.add_argument("ftag", metavar="FTAG", nargs="?", help="the caller's tag")
     end.add_argument("ttag", metavar="TTAG", nargs="?", help="the callee's tag")
     end.add_argument("--yes", action="store_true", help="do not ask")
-    end.add_argument(
-        "--reason", type=_reason, default="", metavar="TEXT", help="told to both sides (RFC 3326)"
-    )
+    end.add_argument("--reason", type=_reason, metavar="TEXT", help="told to both sides (RFC 3326)")
     end.add_argument(
         "--wait",
         type=_seconds,
@@ -231,7 +229,12 @@ def _run(options: argparse.Namespace, backend: Backend) -> int:
             return kill(
                 backend,
                 Order(
-                    options.callid, tags, options.yes, options.reason, options.wait, options.json
+                    options.callid,
+                    tags,
+                    options.yes,
+                    options.reason or "",
+                    options.wait,
+                    options.json,
                 ),
             )
         case _:

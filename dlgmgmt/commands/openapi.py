@@ -235,7 +235,7 @@ def openrpc_document(registry: Registry) -> dict[str, Any]:
     }
 
 
-_YAML_WORDS = frozenset("true false null yes no on off y n".split())
+_YAML_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
 def to_yaml(value: object, indent: int = 0) -> str:

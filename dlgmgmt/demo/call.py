@@ -236,7 +236,7 @@ class Call:
             if "488" in reason:
                 self._end_by_network(reason)
             else:
-                self._end("cancelled", "call from %s cancelled %s", self.peer, reason)
+                self._end("cancelled", "%s stopped calling", self.peer)
 
     # --- during a call ----------------------------------------------------------------------
 

@@ -98,7 +98,8 @@ class ClientTransaction:
     """A request on its way; reports responses until its final one.
 
     ``on_response`` gets provisional responses and the first final one (every 2xx of an INVITE);
-    when nothing comes, a 408 made here. ``done`` is set with the final one. ``on_end`` is called once, when nothing more can come.
+    when nothing comes, a 408 made here. ``done`` is set with the final one. ``on_end`` is called
+    once, when nothing more can come.
     """
 
     def __init__(

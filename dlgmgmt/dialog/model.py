@@ -182,10 +182,10 @@ class Dialog:
     """
 
     __slots__ = (
-        "callid",
         "caller_bind_addr",
         "caller_contact",
         "caller_route_set",
+        "callid",
         "dflags",
         "did",
         "end_ts",
@@ -309,7 +309,7 @@ class DialogInit:
         "to_uri",
     )
 
-    def __init__(  # noqa: PLR0913 - each is a field of the dialog
+    def __init__(
         self,
         *,
         callid: str,

@@ -1,11 +1,11 @@
-"""The dialog state machine, as one table.
+r"""The dialog state machine, as one table.
 
 States carry the numbers of the ims_dialog module, which every interface shows. A dialog is made
 by an initial INVITE and starts UNCONFIRMED::
 
     UNCONFIRMED(1) --18x--> EARLY(2) --2xx--> CONFIRMED_NA(5) --ACK--> CONFIRMED(4)
-         \\_____________2xx_______________________/       \\              /
-                                                          \\--2xx of another leg--> CONCURRENT(7)
+         \_____________2xx_______________________/       \              /
+                                                          \--2xx of another leg--> CONCURRENT(7)
 
 and every state leads to DELETED(6): a failure before an answer, a BYE, a timeout or an
 operator's order after it. An event that the table does not hold for a state is refused with

@@ -76,7 +76,7 @@ class DialogTable:
 
     def hash_of(self, text: str) -> int:
         """The entry number of any identity text (Call-IDs; To-tags for out legs)."""
-        return zlib.crc32(text.encode("utf-8", "surrogateescape")) & self._mask
+        return zlib.crc32(text.encode("utf-8", "surrogatepass")) & self._mask
 
     def iter_views(self) -> Iterator[list[DialogView]]:
         """Copy every dialog, batch by batch, entry by entry.
@@ -176,7 +176,7 @@ class DialogTable:
         for listener in listeners:
             try:
                 listener(event)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged
                 _LOG.exception("listener failed on %s", kind.value)
 
     # -- creating and removing ----------------------------------------------------------------

@@ -71,9 +71,7 @@ class Terminations:
             order = self._order(dialog, Event.TIMEOUT, "dialog_timeout", "")
         return self._ordered(order, EventType.EXPIRED)
 
-    def _order(
-        self, dialog: Dialog, event: Event, reason: str, extra_headers: str
-    ) -> Termination:
+    def _order(self, dialog: Dialog, event: Event, reason: str, extra_headers: str) -> Termination:
         """Delete ``dialog`` and say who is to be told. Entry lock held."""
         early = dialog.state in (State.UNCONFIRMED, State.EARLY)
         self.table.change(dialog, event)

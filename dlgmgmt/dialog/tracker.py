@@ -16,7 +16,7 @@ from dlgmgmt.dialog.states import Event, IllegalEvent, State
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.views import EndedLeg
 
-_TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
+TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 
 
 class Match(NamedTuple):
@@ -49,8 +49,11 @@ class InviteReply(NamedTuple):
 
 
 class Tracker:
-    """Applies messages to the dialogs of ``table``. on_expiry: called with a dialog whose
-    timeout has come, on the thread that runs the timers, with no lock held."""
+    """Applies messages to the dialogs of ``table``.
+
+    on_expiry: called with a dialog whose timeout has come, on the thread that runs the timers,
+    with no lock held.
+    """
 
     def __init__(self, table: DialogTable, on_expiry: Callable[[Dialog], None]) -> None:
         self.table = table
@@ -73,7 +76,7 @@ class Tracker:
             if not answer and dialog.state not in (State.UNCONFIRMED, State.EARLY):
                 return leg
             if leg is None:
-                if len(dialog.legs) >= MAX_LEGS:
+                if _hung_up(dialog, reply.to_tag) or not _make_room(dialog, answer=answer):
                     return None
                 leg = OutLeg(
                     self.table.hash_of(reply.to_tag),
@@ -83,7 +86,9 @@ class Tracker:
                     dialog.first_req_cseq,
                 )
                 dialog.legs[reply.to_tag] = leg
-            _learn(leg, reply)
+            if not leg.confirmed:
+                # A retransmitted 2xx must not undo what a re-INVITE has changed since.
+                _learn(leg, reply)
             if not answer:
                 was = dialog.state
                 if self.table.change(dialog, Event.PROVISIONAL) is not was:
@@ -98,6 +103,12 @@ class Tracker:
         first = dialog.state in (State.UNCONFIRMED, State.EARLY)
         leg.confirmed = True
         leg.confirmed_at = self.table.monotonic()
+        if dialog.history:
+            # A 2xx that crossed the CANCEL: this leg was not cancelled after all.
+            was = leg.to_tag, 0, "cancelled"
+            dialog.history = [
+                past for past in dialog.history if (past.to_tag, past.code, past.cause) != was
+            ]
         self.table.change(dialog, Event.ANSWER if first else Event.ANSWER_OTHER_LEG)
         if first:
             dialog.start_ts = self.table.wall()
@@ -108,7 +119,9 @@ class Tracker:
                 dialog.end_leg(other, 0, "cancelled")
         return EventType.CONFIRMED_NA
 
-    def branch_failed(self, dialog: Dialog, branch: int, code: int, to_tag: str, cause: str) -> None:
+    def branch_failed(
+        self, dialog: Dialog, branch: int, code: int, to_tag: str, cause: str
+    ) -> None:
         """A branch of the INVITE ended without an answer; ``code`` is its final status.
 
         cause: "rejected", "cancelled" or "timeout". The branch's early legs leave the dialog.
@@ -134,6 +147,19 @@ class Tracker:
             self.table.change(dialog, Event.FAILURE)
             self.table.counters.add_failed()
         self.table.publish(EventType.FAILED, dialog, detail=str(code))
+
+    def invite_ended(self, dialog: Dialog) -> None:
+        """The INVITE transaction is over.
+
+        A dialog that has seen neither an answer nor a failure by now (its 2xx had no To-tag, say)
+        has failed: nothing that comes later would end it.
+        """
+        with dialog.entry.lock:
+            if dialog.state not in (State.UNCONFIRMED, State.EARLY):
+                return
+            self.table.change(dialog, Event.FAILURE)
+            self.table.counters.add_failed()
+        self.table.publish(EventType.FAILED, dialog)
 
     # -- within the dialog ----------------------------------------------------------------------
 
@@ -181,7 +207,9 @@ class Tracker:
         leg.acked = True
         if dialog.state is State.DELETED:
             return None
-        self.table.change(dialog, Event.ACK)
+        if self.table.change(dialog, Event.ACK) is State.CONFIRMED and first:
+            # The timeout may be the short one of a leg whose ACK is awaited.
+            self._arm(dialog)
         return EventType.CONFIRMED if first else None
 
     def _bye(self, dialog: Dialog, leg: OutLeg) -> EventType:
@@ -204,9 +232,11 @@ class Tracker:
     def response(
         self, match: Match, method: str, code: int, sender_contact: str, reply_contact: str
     ) -> None:
-        """A final reply within the dialog: a 2xx to a target refresh request moves both
-        contacts (RFC 3261 12.2.1.2, 12.2.2)."""
-        if not 200 <= code < 300 or method not in _TARGET_REFRESH:
+        """A final reply within the dialog.
+
+        A 2xx to a target refresh request moves both contacts (RFC 3261 12.2.1.2, 12.2.2).
+        """
+        if not 200 <= code < 300 or method not in TARGET_REFRESH:
             return
         dialog, leg, direction, _ = match
         if leg is None:
@@ -226,6 +256,24 @@ class Tracker:
     def _arm(self, dialog: Dialog, seconds: float | None = None) -> None:
         lifetime = dialog.lifetime if seconds is None else seconds
         self.table.arm(dialog, lifetime, lambda: self._on_expiry(dialog))
+
+
+def _hung_up(dialog: Dialog, to_tag: str) -> bool:
+    """Whether a leg was answered and ended by BYE: a late 2xx does not bring it back."""
+    return any(past.to_tag == to_tag and past.cause == "bye" for past in dialog.history)
+
+
+def _make_room(dialog: Dialog, *, answer: bool) -> bool:
+    """Whether one more leg may be added; for an answer an early leg gives way to it."""
+    if len(dialog.legs) < MAX_LEGS:
+        return True
+    if not answer:
+        return False
+    for leg in dialog.legs.values():
+        if not leg.confirmed:
+            dialog.end_leg(leg, 0, "cancelled")
+            return True
+    return False
 
 
 def _learn(leg: OutLeg, reply: InviteReply) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 class Timer:
-    """A timer that was set: ``tick`` is its bucket, None once it fired or was cancelled."""
+    """A timer that was set: ``tick`` is its bucket, None once it was taken out or cancelled."""
 
     __slots__ = ("callback", "tick")
 
@@ -24,6 +24,15 @@ class Timer:
     def active(self) -> bool:
         """Whether the timer is still to fire."""
         return self.tick is not None
+
+    def fire(self) -> None:
+        """Run the callback, unless the timer was cancelled since it was taken out of the wheel."""
+        callback, self.callback = self.callback, _nothing
+        callback()
+
+
+def _nothing() -> None:
+    """What a timer that fired or was cancelled does."""
 
 
 class TimerWheel:
@@ -58,8 +67,15 @@ class TimerWheel:
         return timer
 
     def cancel(self, timer: Timer | None) -> None:
-        """Forget ``timer``; one that fired, was cancelled, or is None is left alone."""
-        if timer is None or timer.tick is None:
+        """Forget ``timer``; one that fired, was cancelled, or is None is left alone.
+
+        One that :meth:`advance` has taken out and that has not run yet does not run: another timer
+        of the same batch may just have ended what it belongs to.
+        """
+        if timer is None:
+            return
+        timer.callback = _nothing
+        if timer.tick is None:
             return
         slot = self._slots[timer.tick]
         del slot[timer]
@@ -86,6 +102,6 @@ class TimerWheel:
             for timer in self._slots.pop(tick):
                 timer.tick = None
                 self._count -= 1
-                due.append(timer.callback)
+                due.append(timer.fire)
         self._done = target
         return due

@@ -28,6 +28,8 @@ MAX_MSGPACK = 16 * 1024 * 1024
 """Bytes of a msgpack reply with a listing in it."""
 
 _STOP_GRACE = 2.0
+# How long the rest of a refused request is read, so that its sender sees the answer.
+_LINGER = 0.5
 _JSON_TYPES = frozenset({"", JSON_TYPE, "application/json-rpc", "application/jsonrequest"})
 _MSGPACK_TYPES = frozenset({MSGPACK_TYPE, "application/x-msgpack", "application/vnd.msgpack"})
 
@@ -88,6 +90,7 @@ class HttpServer:
             access_log=None,
             keepalive_timeout=self.settings.keepalive_timeout,
             shutdown_timeout=_STOP_GRACE,
+            lingering_time=_LINGER,
             auto_decompress=False,
         )
         await runner.setup()

@@ -7,7 +7,7 @@ the end of a dialog's fields, where clients that read by name do not trip over t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dlgmgmt.commands.dispatcher import Caller, Dispatcher
 from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
@@ -91,50 +91,104 @@ def _listing(batches: Iterator[list[DialogView]], now: int) -> Iterator[MiItem]:
             yield _dialog(view, now)
 
 
+# One format with % takes less time than an f-string with as many fields.
+_DIALOG = (
+    "dialog::  hash=%d:%d\n"
+    "\tstate:: %d\n"
+    "\tref_count:: %d\n"
+    "\ttimestart:: %d\n"
+    "\ttimeout:: %d\n"
+    "\tcallid:: %s\n"
+    "\tfrom_uri:: %s\n"
+    "\tfrom_tag:: %s\n"
+    "\tdid:: \n"
+    "\tcaller_contact:: %s\n"
+    "\tfirst_req_cseq:: %d\n"
+    "\tcaller_route_set:: %s\n"
+    "\tcaller_bind_addr:: %s\n"
+    "\ttimeout_left:: %d\n"
+    "\tstate_name:: %s\n"
+)
+_OUT_LEG = (
+    "dialog_out::  hash=%d:%d\n"
+    "\tto_tag:: %s\n"
+    "\tdid:: \n"
+    "\tcallee_contact:: %s\n"
+    "\tcaller_cseq:: %d\n"
+    "\tcallee_cseq:: %d\n"
+    "\tcallee_route_set:: %s\n"
+    "\tcallee_bind_addr:: %s\n"
+)
+
+
+def _printable(texts: Sequence[str]) -> Sequence[str]:
+    """The texts, escaped where one of them needs it: nearly none ever does."""
+    return texts if "".join(texts).isprintable() else [escape(text) for text in texts]
+
+
 def _dialog(view: DialogView, now: int) -> MiRendered:
     """The lines of a dialog and of its out legs."""
-    texts = (
-        view.callid,
-        view.from_uri,
-        view.from_tag,
-        view.caller_contact,
-        view.caller_route_set,
-        view.caller_bind_addr,
+    # Unpacked once: a listing reads these fields of every dialog.
+    (
+        h_entry,
+        h_id,
+        _did,
+        state,
+        ref_count,
+        callid,
+        from_uri,
+        from_tag,
+        _to_uri,
+        _req_uri,
+        first_req_cseq,
+        contact,
+        route_set,
+        bind_addr,
+        _init_ts,
+        start_ts,
+        _end_ts,
+        _lifetime,
+        timeout,
+        _toroute,
+        _dflags,
+        _sflags,
+        _profiles,
+        _variables,
+        legs,
+        _history,
+    ) = view
+    callid, from_uri, from_tag, contact, route_set, bind_addr = _printable(
+        (callid, from_uri, from_tag, contact, route_set, bind_addr)
     )
-    if not "".join(texts).isprintable():
-        texts = tuple(map(escape, texts))  # type: ignore[assignment] # as many as before
-    callid, from_uri, from_tag, contact, route_set, bind_addr = texts
-    left = max(view.timeout - now, 0) if view.timeout else 0
-    block = (
-        f"dialog::  hash={view.h_entry}:{view.h_id}\n"
-        f"\tstate:: {view.state:d}\n"
-        f"\tref_count:: {view.ref_count}\n"
-        f"\ttimestart:: {view.start_ts}\n"
-        f"\ttimeout:: {view.timeout}\n"
-        f"\tcallid:: {callid}\n"
-        f"\tfrom_uri:: {from_uri}\n"
-        f"\tfrom_tag:: {from_tag}\n"
-        "\tdid:: \n"
-        f"\tcaller_contact:: {contact}\n"
-        f"\tfirst_req_cseq:: {view.first_req_cseq}\n"
-        f"\tcaller_route_set:: {route_set}\n"
-        f"\tcaller_bind_addr:: {bind_addr}\n"
-        f"\ttimeout_left:: {left}\n"
-        f"\tstate_name:: {_NAMES[view.state]}\n"
+    block = _DIALOG % (
+        h_entry,
+        h_id,
+        state,
+        ref_count,
+        start_ts,
+        timeout,
+        callid,
+        from_uri,
+        from_tag,
+        contact,
+        first_req_cseq,
+        route_set,
+        bind_addr,
+        timeout - now if timeout > now else 0,
+        _NAMES[state],
     )
-    for leg in view.legs:
-        leg_texts = (leg.to_tag, leg.callee_contact, leg.callee_route_set, leg.callee_bind_addr)
-        if not "".join(leg_texts).isprintable():
-            leg_texts = tuple(map(escape, leg_texts))  # type: ignore[assignment] # as above
-        to_tag, contact, route_set, bind_addr = leg_texts
-        block += (
-            f"dialog_out::  hash={leg.h_entry}:{leg.h_id}\n"
-            f"\tto_tag:: {to_tag}\n"
-            "\tdid:: \n"
-            f"\tcallee_contact:: {contact}\n"
-            f"\tcaller_cseq:: {leg.caller_cseq}\n"
-            f"\tcallee_cseq:: {leg.callee_cseq}\n"
-            f"\tcallee_route_set:: {route_set}\n"
-            f"\tcallee_bind_addr:: {bind_addr}\n"
+    for leg in legs:
+        to_tag, contact, route_set, bind_addr = _printable(
+            (leg.to_tag, leg.callee_contact, leg.callee_route_set, leg.callee_bind_addr)
+        )
+        block += _OUT_LEG % (
+            leg.h_entry,
+            leg.h_id,
+            to_tag,
+            contact,
+            leg.caller_cseq,
+            leg.callee_cseq,
+            route_set,
+            bind_addr,
         )
     return MiRendered(block)

@@ -85,15 +85,15 @@ class DialogItem(msgspec.Struct, gc=False):
     iflags: int
     caller: Party
     callee: Party
-    profiles: list[str | dict[str, str]]
-    variables: list[dict[str, str]]
+    profiles: Sequence[str | dict[str, str]]
+    variables: Sequence[dict[str, str]]
     ims_state: int
     state_name: str
     did: str
     req_uri: str
     timeout_left: int
-    legs: list[Leg]
-    history: list[Ended]
+    legs: Sequence[Leg]
+    history: Sequence[Ended]
 
 
 _NAMES = {int(state): name for state, name in STATE_NAMES.items()}
@@ -107,6 +107,8 @@ DIALOG_MODULE_STATES = {
     int(State.DELETED): 5,
 }
 """The dialog module's number for each state of ims_dialog."""
+
+_NO_PARTY = Party(None, None, None, None, None)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -143,17 +145,31 @@ def dialog_item(view: DialogView, now: int) -> DialogItem:
         history,
     ) = view
     if legs:
-        leg = _main_leg(legs)
-        caller_cseq = leg.caller_cseq
-        callee = Party(
-            leg.to_tag,
-            leg.callee_contact,
-            str(leg.callee_cseq),
-            leg.callee_route_set,
-            leg.callee_bind_addr,
-        )
+        leg = legs[0] if len(legs) == 1 else _main_leg(legs)
+        (_, _, _, _, _, _, _, tag, caller_cseq, callee_cseq, contact, route_set, socket, _) = leg
+        callee = Party(tag, contact, str(callee_cseq), route_set, socket)
+        shown_legs: Sequence[Leg] = [
+            Leg(tag, uri, kind, acked, branch, sent, received, contact, route_set, socket)
+            for (
+                _,
+                _,
+                _,
+                branch,
+                kind,
+                acked,
+                uri,
+                tag,
+                sent,
+                received,
+                contact,
+                route_set,
+                socket,
+                _,
+            ) in legs
+        ]
     else:
-        callee = Party(None, None, None, None, None)
+        callee = _NO_PARTY
+        shown_legs = ()
     return DialogItem(
         h_entry,
         h_id,
@@ -165,7 +181,7 @@ def dialog_item(view: DialogView, now: int) -> DialogItem:
         start_ts,
         init_ts,
         end_ts,
-        max((end_ts or now) - start_ts, 0) if start_ts else 0,
+        (end_ts or now) - start_ts if 0 < start_ts <= now else 0,
         timeout,
         lifetime,
         dflags,
@@ -173,33 +189,16 @@ def dialog_item(view: DialogView, now: int) -> DialogItem:
         0,
         Party(from_tag, caller_contact, str(caller_cseq), caller_route_set, caller_bind_addr),
         callee,
-        [name if value is None else {name: value} for name, value in profiles],
-        [{name: value} for name, value in variables],
+        # An empty comprehension costs as much as a party: most dialogs have none of these.
+        [name if value is None else {name: value} for name, value in profiles] if profiles else (),
+        [{name: value} for name, value in variables] if variables else (),
         state,
         _NAMES[state],
         did,
         req_uri,
-        max(timeout - now, 0) if timeout else 0,
-        [
-            Leg(to_tag, uri, kind, acked, branch, cseq, callee_cseq, contact, routes, socket)
-            for (
-                _,
-                _,
-                _,
-                branch,
-                kind,
-                acked,
-                uri,
-                to_tag,
-                cseq,
-                callee_cseq,
-                contact,
-                routes,
-                socket,
-                _,
-            ) in legs
-        ],
-        [Ended(*ended) for ended in history] if history else [],
+        timeout - now if timeout > now else 0,
+        shown_legs,
+        [Ended(*ended) for ended in history] if history else (),
     )
 
 
@@ -258,7 +257,7 @@ def clean(value: Any) -> Any:
     """``value`` with U+FFFD for every surrogate in its texts; plain containers and records."""
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [clean(item) for item in value]
     if isinstance(value, dict):
         return {clean(key): clean(item) for key, item in value.items()}

@@ -25,7 +25,7 @@ REASONS = {
 }
 
 
-def reply(  # noqa: PLR0913 - each is a part of the reply
+def reply(
     request: Message,
     status: int,
     *,
@@ -61,7 +61,7 @@ def hop_request(sent: Message, method: str, *, to_line: str = "", extra: str = "
     """The CANCEL of, or the ACK for a non-2xx to, a request that was sent.
 
     RFC 3261 9.1 and 17.1.1.3: the request's own topmost Via, Request-URI, Route, From, Call-ID
-    and CSeq number. to_line: the reply's To line with CRLF, for an ACK; the request's own otherwise.
+    and CSeq number. to_line: the reply's To line with CRLF, for an ACK; else the request's own.
     """
     parts = [
         f"{method} {sent.uri} SIP/2.0\r\nVia: {sent.top_via_text()}\r\n",
@@ -75,7 +75,7 @@ def hop_request(sent: Message, method: str, *, to_line: str = "", extra: str = "
     return "".join(parts).encode("utf-8", "surrogateescape")
 
 
-def in_dialog_request(  # noqa: PLR0913 - each is a part of the request
+def in_dialog_request(
     method: str,
     *,
     uri: str,

@@ -112,6 +112,7 @@ class ResponseContext:
         "_invite",
         "_mark",
         "_observer",
+        "_open",
         "_outgoing",
         "_queue",
         "_silent",
@@ -135,13 +136,14 @@ class ResponseContext:
         self._observer = observer
         self._invite = server.invite
         self._branches: list[Branch] = []
+        self._open = 0
         self._queue: deque[Target] = deque()
         self._cancelled = False
         self._silent = False
         self._starting = False
         self.finished = False
 
-    # -- sending -----------------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------------
 
     def start(self, targets: list[Target], *, parallel: bool) -> None:
         """Forward to ``targets``, all at once or one after the other."""
@@ -158,6 +160,7 @@ class ResponseContext:
 
     def _launch(self, target: Target) -> None:
         branch = Branch(self, len(self._branches))
+        self._open += 1
         self._branches.append(branch)
         located = functools.partial(self._located, branch, target)
         self._core.locator.locate(target.next_hop, self.server.sock, located)
@@ -194,7 +197,7 @@ class ResponseContext:
         branch.timed_out = True
         self._cancel_branch(branch, "")
 
-    # -- replies -----------------------------------------------------------------------------------
+    # -- replies -------------------------------------------------------------------------------
 
     def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
         """A reply on one branch (16.7)."""
@@ -216,9 +219,7 @@ class ResponseContext:
             return
         # Until the first provisional timer B bounds the wait; 100 starts timer C but, unlike the
         # others, does not reset it (16.7 point 2).
-        if self._invite and not branch.cancelled and (
-            reply.status > 100 or branch.timer_c is None
-        ):
+        if self._invite and not branch.cancelled and (reply.status > 100 or branch.timer_c is None):
             self._set_timer_c(branch)
         if reply.status == 100:
             return
@@ -246,11 +247,14 @@ class ResponseContext:
         return self._observer.on_reply(branch.index, reply, tx.sock.name)
 
     def _close(self, branch: Branch) -> None:
-        branch.done = True
+        if not branch.done:
+            branch.done = True
+            self._open -= 1
         stack = self._core.stack
-        stack.cancel_timer(branch.timer_c)
-        stack.cancel_timer(branch.guard)
-        branch.timer_c = branch.guard = None
+        if branch.timer_c is not None or branch.guard is not None:
+            stack.cancel_timer(branch.timer_c)
+            stack.cancel_timer(branch.guard)
+            branch.timer_c = branch.guard = None
 
     def branch_ended(self, branch: Branch, status: int) -> None:
         """A branch has its final failure, received or made here."""
@@ -270,12 +274,17 @@ class ResponseContext:
         if status >= 600:
             self._queue.clear()
             self._cancel_all("")
-        if self._queue and all(b.done for b in self._branches):
+        if self._queue and not self._open:
             self._launch(self._queue.popleft())
         self._settle()
 
     def _settle(self) -> None:
-        if self.finished or self._starting or self._queue or not all(b.done for b in self._branches):
+        if (
+            self.finished
+            or self._starting
+            or self._queue
+            or self._open
+        ):
             return
         self.finished = True
         if not self.server.answered and not self._silent:
@@ -327,7 +336,7 @@ class ResponseContext:
         )
         return self.server.respond(status, data)
 
-    # -- cancelling ----------------------------------------------------------------------------------
+    # -- cancelling ----------------------------------------------------------------------------
 
     def cancel(self, extra: str) -> None:
         """The caller's CANCEL (16.10), or an operator's; extra: header lines to pass on."""

@@ -17,6 +17,7 @@ from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import Tracker
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.locate import Locator
+from dlgmgmt.sip.loop import new_loop
 from dlgmgmt.sip.proxy import Proxy
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import TICK, TransactionStack
@@ -44,7 +45,7 @@ class SipEngine:
         rng: random.Random,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop, self._selector = new_loop()
         self._thread = threading.Thread(target=self._run, name="dlgmgmt-sip", daemon=True)
         self._table = table
         self.sockets: list[UdpSocket] = []
@@ -90,7 +91,7 @@ class SipEngine:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         for sock in self.sockets:
-            sock.start(self._loop)
+            sock.start(self._selector.add_direct)
         self._tick()
         self._dialog_tick()
         try:
@@ -125,14 +126,17 @@ class SipEngine:
         for fire in self._table.due():
             try:
                 fire()
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged
                 # The dialogs that expire with it must still be ended.
                 _LOG.exception("dialog timeout failed")
 
 
 def tune_gc() -> None:
-    """Collect cycles rarely: transactions and dialogs are freed by reference count, and a full
-    collection over tens of thousands of live ones would stall signalling."""
+    """Collect cycles rarely.
+
+    Transactions and dialogs are freed by reference count, and a full collection over tens of
+    thousands of live ones would stall signalling.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -10,12 +10,10 @@ from typing import NamedTuple
 
 from dlgmgmt.sip.errors import BadMessage
 
-TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]++"
+TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]++"  # noqa: S105 - a pattern
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
 
-_NAME_ADDR = re.compile(
-    rf"\s*+(?:{_QUOTED}|[^<\",;]*+)\s*+<([^>]*+)>([\s\S]*)", re.ASCII
-)
+_NAME_ADDR = re.compile(rf"\s*+(?:{_QUOTED}|[^<\",;]*+)\s*+<([^>]*+)>([\s\S]*)", re.ASCII)
 _ADDR_SPEC = re.compile(r"\s*+([^\s;<>\",]++)\s*+((?:;[\s\S]*)?)", re.ASCII)
 _TAG = re.compile(rf";\s*+tag\s*+=\s*+({TOKEN})", re.ASCII | re.IGNORECASE)
 _VIA = re.compile(
@@ -24,7 +22,7 @@ _VIA = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _PARAM = re.compile(
-    rf";\s*+([^\s;=]++)\s*+(?:=\s*+({_QUOTED}|\[[^\]]*+\]|[^\s;\"]*+))?\s*+", re.ASCII
+    rf";\s*+([^\s;=]++)\s*+(?:=\s*+({_QUOTED}|\[[0-9A-Fa-f:.]*+\]|[^\s;\"]*+))?\s*+", re.ASCII
 )
 _BRANCH = re.compile(r";\s*+branch\s*+=\s*+([^\s;,\"]++)", re.ASCII | re.IGNORECASE)
 _LIST_PART = re.compile(rf"(?:{_QUOTED}|<[^>]*+>|[^,\"<])*+")
@@ -99,6 +97,16 @@ def tag_of(params: str) -> str:
     return match[1] if match else ""
 
 
+def party_tag(value: str, header: str) -> str:
+    """The tag of a From or To value, "" if there is none; BadMessage names ``header``."""
+    if '"' not in value:
+        # The common form, without a pattern: the tag is the last parameter.
+        address, found, tag = value.rpartition(">;tag=")
+        if found and "<" in address and tag.replace("-", "").isalnum() and tag.isascii():
+            return tag
+    return tag_of(name_addr(value, header).params)
+
+
 def via(value: str) -> Via:
     """Read one Via value."""
     if value.startswith("SIP/2.0/UDP ") and "[" not in value:
@@ -123,7 +131,7 @@ def via(value: str) -> Via:
 
 
 def params(text: str) -> dict[str, str | None]:
-    """Parameters by lower-case name; a name without ``=`` has None; the first one of a name wins."""
+    """Parameters by lower-case name, None for one without ``=``; the first of a name wins."""
     found: dict[str, str | None] = {}
     for match in _PARAM.finditer(text):
         found.setdefault(match[1].lower(), match[2])

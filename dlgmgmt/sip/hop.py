@@ -43,9 +43,7 @@ class Hop(NamedTuple):
 class Router:
     """Knows the own sockets and the configured routes. rr_param: the dialog id's parameter."""
 
-    def __init__(
-        self, sockets: list[UdpSocket], routes: tuple[Route, ...], rr_param: str
-    ) -> None:
+    def __init__(self, sockets: list[UdpSocket], routes: tuple[Route, ...], rr_param: str) -> None:
         self._sockets = sockets
         self._bound = {(sock.host, sock.port) for sock in sockets if not sock.wildcard}
         self._wildcard_ports = {sock.port for sock in sockets if sock.wildcard}
@@ -125,9 +123,7 @@ def forward_target(uri: str, routes: tuple[str, ...]) -> Target:
     if not routes:
         return Target(uri, ())
     target, rest = build.apply_route_set(uri, routes)
-    if target == uri:
-        return Target(uri, rest)
-    return _StrictTarget(target, rest)
+    return Target(uri, routes) if rest is routes else _StrictTarget(target, rest)
 
 
 class _StrictTarget(Target):

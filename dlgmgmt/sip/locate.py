@@ -17,12 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dlgmgmt.sip.errors import BadMessage, Unreachable
 from dlgmgmt.sip.transport import Address, UdpSocket
-from dlgmgmt.sip.uri import DEFAULT_PORT, parse_uri
+from dlgmgmt.sip.uri import DEFAULT_PORT, MAX_CACHED, parse_uri
 
 _LOG = logging.getLogger(__name__)
 
 CACHE_SECONDS = 30.0
 CACHE_SIZE = 4096
+MAX_HOST = 255
+"""Characters of a host name that is worth a look-up (RFC 1035 2.3.4)."""
 MAX_LOOKUPS = 64
 """Lookups under way at once; one more fails at once."""
 
@@ -57,8 +59,8 @@ class Locator:
 
     def locate(self, uri: str, preferred: UdpSocket | None, done: Done) -> None:
         """Call ``done`` with socket and address for ``uri``, with None if it cannot be reached."""
-        where = _where(uri)
-        if where is None:
+        where = _where(uri) if len(uri) <= MAX_CACHED else _read(uri)
+        if where is None or len(where[0]) > MAX_HOST:
             _LOG.info("no way to %s", uri)
             done(None)
             return
@@ -76,9 +78,7 @@ class Locator:
             return
         self._look_up(host, finish)
 
-    def _finish(
-        self, port: int, preferred: UdpSocket | None, done: Done, host: str | None
-    ) -> None:
+    def _finish(self, port: int, preferred: UdpSocket | None, done: Done, host: str | None) -> None:
         if host is None:
             done(None)
             return
@@ -114,8 +114,7 @@ class Locator:
             finish(address)
 
 
-@functools.lru_cache(maxsize=8192)
-def _where(uri: str) -> tuple[str, int, bool] | None:
+def _read(uri: str) -> tuple[str, int, bool] | None:
     """Host, port and whether the host is numeric; None for a URI that UDP cannot serve."""
     try:
         parsed = parse_uri(uri)
@@ -126,6 +125,9 @@ def _where(uri: str) -> tuple[str, int, bool] | None:
         return None
     host = parsed.param("maddr") or parsed.host
     return host, parsed.port or DEFAULT_PORT, is_numeric(host)
+
+
+_where = functools.lru_cache(maxsize=8192)(_read)
 
 
 def _resolve(host: str, families: set[socket.AddressFamily]) -> str | None:
@@ -140,9 +142,13 @@ def _resolve(host: str, families: set[socket.AddressFamily]) -> str | None:
     return None
 
 
-@functools.lru_cache(maxsize=4096)
 def is_numeric(host: str) -> bool:
     """Whether ``host`` is an IPv4 or IPv6 address."""
+    return len(host) <= MAX_HOST and _is_numeric(host)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_numeric(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:

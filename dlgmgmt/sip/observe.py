@@ -6,7 +6,7 @@ import logging
 
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.states import IllegalEvent
-from dlgmgmt.dialog.tracker import InviteReply, Match, Tracker
+from dlgmgmt.dialog.tracker import TARGET_REFRESH, InviteReply, Match, Tracker
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.message import Message
@@ -51,7 +51,10 @@ class InviteObserver:
         return leg is not None and leg.confirmed
 
     def _read(self, branch: int, reply: Message, to_tag: str, sent_from: str) -> InviteReply:
-        record_route = reply.all("record-route")
+        try:
+            record_route = reply.all("record-route")
+        except BadMessage:
+            record_route = []
         own = self._router.own_record_index(record_route, self._dialog.did)
         # RFC 3261 12.1.2: the list is top down from the callee; a request towards it meets the
         # proxies above the own entry in the opposite order.
@@ -76,6 +79,7 @@ class InviteObserver:
     def on_finished(self) -> None:
         """The INVITE needs the dialog no more."""
         self._terminator.invite_finished(self._dialog)
+        self._tracker.invite_ended(self._dialog)
         self._tracker.table.release(self._dialog)
 
 
@@ -93,14 +97,12 @@ class RequestObserver:
     def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
         """A 2xx moves the remote targets."""
         del branch, sent_from
-        if reply.status >= 200:
+        if reply.status >= 200 and self._method in TARGET_REFRESH:
             try:
                 contact = reply.contact_uri
             except BadMessage:
                 contact = ""
-            self._tracker.response(
-                self._match, self._method, reply.status, self._contact, contact
-            )
+            self._tracker.response(self._match, self._method, reply.status, self._contact, contact)
         return True
 
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:

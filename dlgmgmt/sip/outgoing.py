@@ -7,6 +7,7 @@ import zlib
 from dlgmgmt.sip import grammar
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.hop import Hop, Target
+from dlgmgmt.sip.locate import is_numeric
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.transport import UdpSocket, host_text
 from dlgmgmt.sip.uri import DEFAULT_PORT
@@ -83,7 +84,7 @@ def loop_mark(msg: Message, hop: Hop) -> int:
 def has_looped(msg: Message, mark: int, sockets: list[UdpSocket]) -> bool:
     """Whether one of the Vias is ours and carries ``mark``: the request has been here as it is."""
     text = f".{mark:x}"
-    if not any([text in line for line in msg.header_lines]):
+    if text not in "\r\n".join(msg.header_lines):
         return False
     for value in msg.all("via"):
         via = grammar.via(value)
@@ -91,6 +92,7 @@ def has_looped(msg: Message, mark: int, sockets: list[UdpSocket]) -> bool:
         if not branch.endswith(text):
             continue
         host, port = via.host.strip("[]"), via.port or DEFAULT_PORT
-        if any(sock.is_own(host, port) for sock in sockets):
+        # A name is never asked about: the own Vias are numeric, and a look-up would block.
+        if is_numeric(host) and any(sock.is_own(host, port) for sock in sockets):
             return True
     return False

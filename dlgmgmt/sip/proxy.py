@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dlgmgmt.dialog.did import decode_did
 from dlgmgmt.dialog.errors import TableFull
-from dlgmgmt.dialog.model import Dialog, DialogInit
+from dlgmgmt.dialog.model import Dialog, DialogInit, Direction
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.states import IllegalEvent
 from dlgmgmt.dialog.tracker import Match, Tracker
@@ -77,7 +77,7 @@ class Proxy:
         self._table = tracker.table
         self._router = Router(locator.sockets, settings.routes, dialog_settings.rr_param)
 
-    # -- input -------------------------------------------------------------------------------------
+    # -- input ---------------------------------------------------------------------------------
 
     def receive(self, data: bytes, source: Address, sock: UdpSocket) -> None:
         """One datagram. Nothing that it holds may raise beyond here."""
@@ -93,7 +93,7 @@ class Proxy:
                 self._reply(msg)
             else:
                 self._request(msg, source, sock)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged
             # A fault of this program must not take the daemon down with one message.
             self.counters.errors += 1
             _LOG.exception("failed on %s from %s", msg.method or msg.status, source)
@@ -126,7 +126,8 @@ class Proxy:
         except BadMessage as error:
             self.counters.bad_requests += 1
             _LOG.info("%s from %s: %s", msg.method, source, error)
-            if msg.method != "ACK":
+            # Without a Via there is nobody to answer.
+            if msg.method != "ACK" and "via" in msg.names:
                 self._refuse(msg, error.status, error.reason, peer, sock)
 
     @staticmethod
@@ -199,7 +200,7 @@ class Proxy:
         )
         server.respond(status, data)
 
-    # -- CANCEL and ACK ------------------------------------------------------------------------------
+    # -- CANCEL and ACK ------------------------------------------------------------------------
 
     def _cancel(
         self, msg: Message, via: Via, key: ServerKey, peer: Address, sock: UdpSocket
@@ -218,10 +219,14 @@ class Proxy:
     def _ack(self, msg: Message, sock: UdpSocket) -> None:
         """The ACK for a 2xx: forwarded end to end, without a transaction (16.11)."""
         hop = self._router.preprocess(msg)
-        match = self._within(msg, hop)
-        target = self._within_target(hop, match)
         text = msg.get("max-forwards")
-        if target is None or (text is not None and max_forwards(text) == 0):
+        if text is not None and max_forwards(text) == 0:
+            self.counters.stray_acks += 1
+            return
+        target = _routed(hop)
+        match = self._within(msg, hop)
+        target = target or _followed(match)
+        if target is None:
             self.counters.stray_acks += 1
             return
         outgoing = Outgoing(msg, hop, sock, "")
@@ -236,7 +241,7 @@ class Proxy:
 
         self.locator.locate(target.next_hop, sock, located)
 
-    # -- requests ------------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------
 
     def _forward(self, msg: Message, server: ServerTransaction) -> None:
         """Validate (16.3), preprocess (16.4), find targets (16.5) and forward (16.6)."""
@@ -267,29 +272,15 @@ class Proxy:
             _LOG.info("callid=%r: %s", msg.callid, error)
             return None
 
-    @staticmethod
-    def _within_target(hop: Hop, match: Match | None) -> Target | None:
-        """Where a sequential request goes; None if nobody knows."""
-        if hop.routes or hop.own_uri is None:
-            return forward_target(hop.uri, hop.routes)
-        # A peer that ignores Record-Route sends to us what is meant for the other side: the
-        # dialog knows where that is.
-        if match is None or match.leg is None:
-            return None
-        if match.direction.name == "DOWNSTREAM":
-            uri, routes = match.leg.callee_contact, match.leg.callee_route_set
-        else:
-            uri, routes = match.dialog.caller_contact, match.dialog.caller_route_set
-        return forward_target(uri, routes) if uri else None
-
-    def _forward_within(
-        self, msg: Message, hop: Hop, mark: int, server: ServerTransaction
-    ) -> None:
+    def _forward_within(self, msg: Message, hop: Hop, mark: int, server: ServerTransaction) -> None:
+        # What can be refused is read before the dialog hears of the request.
+        contact = _contact(msg)
+        target = _routed(hop)
         match = self._within(msg, hop)
         observer: Observer | None = None
         if match is not None:
-            observer = RequestObserver(match, msg.method, _contact(msg), self._tracker)
-        target = self._within_target(hop, match)
+            observer = RequestObserver(match, msg.method, contact, self._tracker)
+        target = target or _followed(match)
         if target is None:
             self._answer(server, 481)
             if observer is not None:
@@ -372,3 +363,26 @@ class Proxy:
 def _contact(msg: Message) -> str:
     return msg.contact_uri
 
+
+def _routed(hop: Hop) -> Target | None:
+    """Where a sequential request says that it goes; None if that is here. Raises BadMessage."""
+    if hop.routes or hop.own_uri is None:
+        return forward_target(hop.uri, hop.routes)
+    return None
+
+
+def _followed(match: Match | None) -> Target | None:
+    """Where the dialog says that a request for this address goes; None if it does not know.
+
+    A peer that ignores Record-Route sends to us what is meant for the other side.
+    """
+    if match is None or match.leg is None:
+        return None
+    if match.direction is Direction.DOWNSTREAM:
+        uri, routes = match.leg.callee_contact, match.leg.callee_route_set
+    else:
+        uri, routes = match.dialog.caller_contact, match.dialog.caller_route_set
+    try:
+        return forward_target(uri, routes) if uri else None
+    except BadMessage:
+        return None

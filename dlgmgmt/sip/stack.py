@@ -1,4 +1,4 @@
-"""The transaction tables, the timers of all transactions, and matching (RFC 3261 17.1.3, 17.2.3)."""
+"""The transaction tables, all transaction timers, and matching (RFC 3261 17.1.3, 17.2.3)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TransactionStack:
         for callback in self.wheel.advance(self.monotonic()):
             try:
                 callback()
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged
                 # The timers that are due with it must still run.
                 _LOG.exception("timer failed")
 
@@ -94,7 +94,7 @@ class TransactionStack:
         self.servers[key] = transaction
         return transaction
 
-    def new_client(  # noqa: PLR0913 - all are needed from the start
+    def new_client(
         self,
         branch: str,
         method: str,

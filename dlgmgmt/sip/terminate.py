@@ -18,6 +18,7 @@ from dlgmgmt.dialog.tracker import InviteReply
 from dlgmgmt.dialog.views import TerminationView
 from dlgmgmt.sip import build
 from dlgmgmt.sip.context import Core, ResponseContext
+from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.locate import Destination
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.transaction import ClientTransaction
@@ -30,8 +31,27 @@ MAX_EXTRA = 4096
 
 _EXTRA_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+)[ \t]*:[^\x00-\x08\x0a-\x1f\x7f]*", re.ASCII)
 _OWNED = frozenset(
-    "via v from f to t call-id i cseq max-forwards route record-route contact m content-length l "
-    "content-type c user-agent".split()
+    [
+        "via",
+        "v",
+        "from",
+        "f",
+        "to",
+        "t",
+        "call-id",
+        "i",
+        "cseq",
+        "max-forwards",
+        "route",
+        "record-route",
+        "contact",
+        "m",
+        "content-length",
+        "l",
+        "content-type",
+        "c",
+        "user-agent",
+    ]
 )
 _REASON_TEXT = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -51,6 +71,10 @@ def check_extra_headers(text: str) -> str:
             raise BadExtraHeaders("not a header line: " + repr(line[:60]))
         if match[1].lower() in _OWNED:
             raise BadExtraHeaders(f"header {match[1]} is set by the daemon")
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise BadExtraHeaders("not text that can be sent") from None
     return "".join(f"{line}\r\n" for line in lines)
 
 
@@ -73,7 +97,7 @@ class Terminator:
         self._submit = submit
         self._extra = extra_headers
 
-    # -- orders, from any thread ------------------------------------------------------------------
+    # -- orders, from any thread ---------------------------------------------------------------
 
     def by_tags(
         self, callid: str, from_tag: str, to_tag: str, *, reason: str, extra_headers: str = ""
@@ -97,7 +121,7 @@ class Terminator:
         self._submit(functools.partial(self.execute, order))
         return view
 
-    # -- the signalling thread ----------------------------------------------------------------------
+    # -- the signalling thread -----------------------------------------------------------------
 
     def expired(self, dialog: Dialog) -> None:
         """The dialog's timeout has come."""
@@ -108,6 +132,7 @@ class Terminator:
     def execute(self, order: Termination) -> None:
         """Send what the order needs."""
         dialog = order.dialog
+        order.executed = True
         _LOG.info(
             "ending dialog %d:%d callid=%r reason=%r",
             dialog.entry.index,
@@ -144,20 +169,21 @@ class Terminator:
 
     def acked(self, dialog: Dialog, leg: OutLeg) -> None:
         """The ACK of a leg has been forwarded: BYEs that waited for it can go."""
-        if dialog.termination is not None:
-            self._send_waiting(dialog.termination, leg)
+        order = dialog.termination
+        # Before the order is carried out there is nothing that waits: its execution sees the ACK.
+        if order is not None and order.executed:
+            self._send_waiting(order, leg)
 
     def _send_waiting(self, order: Termination, leg: OutLeg) -> None:
         for side in order.sides:
             if side.leg is leg and side.outcome == WAITING_FOR_ACK:
                 self._send_bye(order, side)
 
-    # -- early dialogs --------------------------------------------------------------------------------
+    # -- early dialogs -------------------------------------------------------------------------
 
     def _end_early(self, order: Termination) -> None:
         context = order.dialog.transaction
         caller = order.sides[0]
-        order.executed = True
         if not isinstance(context, ResponseContext):
             self._record(order, caller, "unsendable")
             self._close(order)
@@ -200,23 +226,26 @@ class Terminator:
         leg = OutLeg(0, reply.branch, dialog.to_uri, reply.to_tag, dialog.first_req_cseq)
         leg.callee_contact, leg.callee_route_set = reply.contact, reply.route_set
         leg.callee_bind_addr = reply.bind_addr
+        leg.acked = True
+        early = dialog.legs.get(reply.to_tag)
+        if early is not None:
+            # A PRACK, say, has used numbers already.
+            leg.caller_cseq = early.caller_cseq
         for side in order.sides:
-            if (
-                side.leg is not None
-                and side.leg.to_tag == reply.to_tag
-                and side.method != "CANCEL"
-            ):
+            if side.leg is not None and side.leg.to_tag == reply.to_tag and side.method != "CANCEL":
                 self._send_ack(dialog, leg)
                 return
-        order.sides[:] = [
-            s for s in order.sides if s.leg is None or s.leg.to_tag != reply.to_tag
-        ]
         self._send_ack(dialog, leg)
         side = Side("callee", leg, "BYE", PENDING)
         with dialog.entry.lock:
+            order.sides[:] = [
+                s for s in order.sides if s.leg is None or s.leg.to_tag != reply.to_tag
+            ]
             order.sides.append(side)
-        self._table.hold(dialog)
-        self._send_bye(order, side)
+        # An order for BYEs that is still to be carried out will send this one with the others.
+        if order.early or order.executed:
+            self._table.hold(dialog)
+            self._send_bye(order, side)
 
     def _send_ack(self, dialog: Dialog, leg: OutLeg) -> None:
         def located(found: Destination | None) -> None:
@@ -230,7 +259,7 @@ class Terminator:
 
         self._locate(leg.callee_contact, leg.callee_route_set, leg.callee_bind_addr, located)
 
-    # -- BYE ----------------------------------------------------------------------------------------
+    # -- BYE -----------------------------------------------------------------------------------
 
     def _send_bye(self, order: Termination, side: Side) -> None:
         leg, dialog = side.leg, order.dialog
@@ -277,7 +306,7 @@ class Terminator:
             extra += f"Reason: SIP;cause={order.cause};text={text}\r\n"
         return extra
 
-    def _request(  # noqa: PLR0913 - each is a part of the request
+    def _request(
         self,
         method: str,
         dialog: Dialog,
@@ -323,7 +352,14 @@ class Terminator:
             return
         locator = self._core.locator
         preferred = next((s for s in locator.sockets if s.name == bound), None)
-        locator.locate(build.next_hop_uri(uri, routes), preferred, done)
+        try:
+            next_hop = build.next_hop_uri(uri, routes)
+        except BadMessage as error:
+            # A party's own Record-Route that cannot be read: the other side must still be told.
+            _LOG.info("no way to %r: %s", uri, error)
+            done(None)
+            return
+        locator.locate(next_hop, preferred, done)
 
     def _finished(self, order: Termination, side: Side, outcome: str) -> None:
         self._record(order, side, outcome)

@@ -72,7 +72,7 @@ class ServerTransaction:
         "user",
     )
 
-    def __init__(  # noqa: PLR0913 - all are needed from the start
+    def __init__(
         self, stack: Stack, key: object, request: Message, peer: Address, sock: UdpSocket
     ) -> None:
         self._stack = stack
@@ -184,7 +184,7 @@ class ClientTransaction:
         "user",
     )
 
-    def __init__(  # noqa: PLR0913 - all are needed from the start
+    def __init__(
         self,
         stack: Stack,
         branch: str,
@@ -282,9 +282,12 @@ class ClientTransaction:
             self.user.on_reply(self, reply)
 
     def _cancel_timers(self) -> None:
-        self._stack.cancel_timer(self._retransmit)
-        self._stack.cancel_timer(self._timeout)
-        self._retransmit = self._timeout = None
+        if self._retransmit is not None:
+            self._stack.cancel_timer(self._retransmit)
+            self._retransmit = None
+        if self._timeout is not None:
+            self._stack.cancel_timer(self._timeout)
+            self._timeout = None
 
     def terminate(self) -> None:
         """End the transaction without a report."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from collections import OrderedDict
@@ -42,7 +41,6 @@ class UdpSocket:
         self.unsent = 0
         self._max = max_message
         self._receive = receive
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._local: OrderedDict[str, str] = OrderedDict()
         sock = socket.socket(self.family, socket.SOCK_DGRAM)
         try:
@@ -67,15 +65,12 @@ class UdpSocket:
         """As operators write it: ``udp:host:port``."""
         return f"udp:{host_text(self.host)}:{self.port}"
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to read."""
-        self._loop = loop
-        loop.add_reader(self._sock.fileno(), self._readable)
+    def start(self, add_reader: Callable[[int, Callable[[], None]], None]) -> None:
+        """Have the socket read whenever it is readable."""
+        add_reader(self._sock.fileno(), self._readable)
 
     def close(self) -> None:
-        """Stop reading and close the socket."""
-        if self._loop is not None:
-            self._loop.remove_reader(self._sock.fileno())
+        """Close the socket; the loop that reads it must have stopped."""
         self._sock.close()
 
     def _readable(self) -> None:

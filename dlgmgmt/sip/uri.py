@@ -10,6 +10,8 @@ from dlgmgmt.sip.errors import BadUri
 from dlgmgmt.sip.grammar import param
 
 DEFAULT_PORT = 5060
+MAX_CACHED = 256
+"""The longest text whose reading is remembered."""
 
 _URI = re.compile(
     r"(sips?):(?:([^@\s]*)@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._]+)(?::([0-9]{1,5}))?"
@@ -46,9 +48,13 @@ class Uri(NamedTuple):
         return f"{self.scheme}:{who}{host}{port}{self.params}"
 
 
-@functools.lru_cache(maxsize=8192)
 def parse_uri(text: str) -> Uri:
     """Read a sip: or sips: URI; BadUri with 416 for another scheme, else with 400."""
+    # What is kept must be short: thousands of URIs as long as a datagram would fill the memory.
+    return _cached(text) if len(text) <= MAX_CACHED else _parse(text)
+
+
+def _parse(text: str) -> Uri:
     match = _URI.fullmatch(text)
     if match is None:
         scheme = _SCHEME.match(text)
@@ -62,3 +68,6 @@ def parse_uri(text: str) -> Uri:
     if host[0] == "[":
         host = host[1:-1]
     return Uri(match[1].lower(), match[2] or "", host, port, match[5], match[6])
+
+
+_cached = functools.lru_cache(maxsize=8192)(_parse)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sip.harness.daemon import Daemon
+from tests.sip.harness.daemon import Daemon, poll
 from tests.sip.harness.mi import Fifo
 
 DATA = Path(__file__).parents[1] / "data" / "mi-4.4" / "fifo"
@@ -113,8 +113,9 @@ def test_captured_without_a_reply(fifo: Fifo, fifo_daemon: Daemon, name: str) ->
     folder = fifo.reply_dir
     outside = fifo_daemon.folder / f"{name}.victim"
     with ExitStack() as clean_up:
-        if name in ("fifo_reply_regular", "fifo_reply_symlink"):
-            target = folder / "ref44_regular" if name.endswith("regular") else outside
+        precious = name in ("fifo_reply_regular", "fifo_reply_symlink")
+        target = folder / "ref44_regular" if name.endswith("regular") else outside
+        if precious:
             target.write_text("precious")
             clean_up.callback(target.unlink)
         if name == "fifo_reply_symlink":
@@ -137,7 +138,7 @@ def test_captured_without_a_reply(fifo: Fifo, fifo_daemon: Daemon, name: str) ->
         assert fifo.call("dlg_list") == EMPTY
         assert fifo.status("which") == "200 OK"
         assert sorted(folder.iterdir()) == before
-        if name in ("fifo_reply_regular", "fifo_reply_symlink"):
+        if precious:
             assert target.read_text() == "precious"
         if handle >= 0:
             assert os.read(handle, 100) == b""
@@ -232,14 +233,14 @@ def test_a_reader_that_comes_late(fifo: Fifo) -> None:
 def test_the_fifo_comes_back(fifo: Fifo) -> None:
     old = fifo.command.stat().st_ino
     mode = fifo.command.stat().st_mode
-    # Keeps the inode number from being used again.
-    with fifo.command.open("rb", opener=lambda p, _: os.open(p, os.O_RDONLY | os.O_NONBLOCK)):
+    # Kept open, so that its inode number is not used again.
+    handle = os.open(fifo.command, os.O_RDONLY | os.O_NONBLOCK)
+    try:
         fifo.command.unlink()
-        end = time.monotonic() + 10
-        while not fifo.command.exists():
-            assert time.monotonic() < end, "not recreated"
-            time.sleep(0.02)
+        poll(fifo.command.exists, 10, lambda: "not recreated")
         assert fifo.command.stat().st_ino != old
+    finally:
+        os.close(handle)
     assert fifo.call("dlg_list") == EMPTY
     assert fifo.command.stat().st_mode == mode
     assert mode & 0o777 == 0o660

@@ -41,6 +41,7 @@ class Peer:
         self.seen: list[Message] = []
         self.copies: list[Message] = []
         self.callid = ""
+        self.contact = f"sip:uas@{self.hostport};transport=UDP"
 
     def __enter__(self) -> Self:
         return self
@@ -256,7 +257,8 @@ class Leg:
     ) -> Message:
         """A request that ``other`` answers 200 (a re-INVITE is acknowledged); returns it there."""
         if contact:
-            self.contact = contact
+            # It moves: its answers to the other side's requests name the new place too.
+            self.contact = self.peer.contact = contact
         body = SDP if method == "INVITE" else b""
         self.request(method, headers=headers, body=body)
         arrived = other.expect(method)
@@ -295,15 +297,11 @@ def response(
             ("To", f"{to};tag={tag}" if tag and not request.to_tag else to),
             ("Call-ID", request.callid),
             ("CSeq", request.get("CSeq")),
-            *([("Contact", f"<{contact_uri(peer)}>")] if contact and peer else []),
+            *([("Contact", f"<{peer.contact}>")] if contact and peer else []),
             *(headers or []),
         ],
         body,
     )
-
-
-def contact_uri(peer: Peer) -> str:
-    return f"sip:uas@{peer.hostport};transport=UDP"
 
 
 class Caller(Peer):
@@ -408,10 +406,6 @@ class Callee(Peer):
         self.callid = callid
         self.tag = tag or f"uas{self.port}-1"
         self.call: Message | None = None
-
-    @property
-    def contact(self) -> str:
-        return contact_uri(self)
 
     @property
     def invite(self) -> Message:

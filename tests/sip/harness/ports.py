@@ -35,6 +35,15 @@ def free_port() -> int:
     raise RuntimeError("no free port left")
 
 
+def free_ports(count: int) -> int:
+    """The first of ``count`` free ports in a row."""
+    row: list[int] = []
+    while len(row) < count:
+        port = free_port()
+        row = [*row, port] if row and port == row[-1] + 1 else [port]
+    return row[0]
+
+
 def has_ipv6_loopback() -> bool:
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:

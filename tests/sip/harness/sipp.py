@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .message import Message
-from .ports import free_port
+from .ports import free_port, free_ports
 
 SIPP = shutil.which("sipp")
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
@@ -55,8 +55,10 @@ class Sipp:
             path = folder / f"{scenario}-{port}.xml"
             path.write_text(text)
             command += ["-sf", str(path), "-trace_msg", "-message_file", str(self.log)]
+        # sipp binds its media port, and the second next to it for video, whether used or not.
+        media = free_ports(4)
         command += ["-i", "127.0.0.1", "-p", str(port), "-cp", str(free_port())]
-        command += ["-mp", str(free_port()), "-m", str(calls), "-s", service]
+        command += ["-mp", str(media), "-m", str(calls), "-s", service]
         command += ["-nostdin", "-timeout", str(limit), "-timeout_error", "-trace_err"]
         command += ["-error_file", str(self.errors)]
         if target:

@@ -66,7 +66,7 @@ class House:
             monotonic=lambda: 1000.0,
             rng=random.Random(4),
         )
-        self.tracker = Tracker(self.table, lambda dialog: None)
+        self.tracker = Tracker(self.table, lambda _dialog: None)
         self.terminator = OrdersOnly(self.table)
         self.context = CommandContext(
             table=self.table,
@@ -106,7 +106,12 @@ class House:
         return dialog
 
     def reply(
-        self, dialog: Dialog, code: int, to_tag: str = "uas5190-1", branch: int = 0, port: int = 5190
+        self,
+        dialog: Dialog,
+        code: int,
+        to_tag: str = "uas5190-1",
+        branch: int = 0,
+        port: int = 5190,
     ) -> None:
         """The INVITE is answered ``code``."""
         contact = f"sip:uas@127.0.0.1:{port};transport=UDP"

@@ -161,8 +161,7 @@ def test_version_uptime_and_which() -> None:
     now = time.ctime(int(NOW))
     since = time.ctime(int(NOW - 220))
     assert (
-        ask(house, "uptime")
-        == f"200 OK\nNow:: {now}\nUp since:: {since}\nUp time:: 220 [sec]\n\n"
+        ask(house, "uptime") == f"200 OK\nNow:: {now}\nUp since:: {since}\nUp time:: 220 [sec]\n\n"
     )
     assert (
         ask(house, "which")
