@@ -24,7 +24,7 @@ from dlgmgmt.demo import Demo
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.interfaces.http import HttpServer
 from dlgmgmt.interfaces.mi_fifo import MiBinding
-from dlgmgmt.sip.engine import SipEngine, tune_gc
+from dlgmgmt.sip.engine import SipEngine, tune_gc, tune_threads
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.settings import Route
 from mi_fifo import FifoError, FifoServer
@@ -61,6 +61,7 @@ async def _main(config: Config, *, demo: bool) -> None:
         engine = SipEngine(sip, config.dialog, table, rng=rng)
     except ListenError as error:
         raise StartError(str(error)) from error
+    table.give_way = engine.give_way
     dispatcher = Dispatcher(
         build_registry(),
         CommandContext(
@@ -81,6 +82,7 @@ async def _main(config: Config, *, demo: bool) -> None:
     try:
         await _start_interfaces(config, fifo, http)
         tune_gc()
+        tune_threads()
         engine.start()
         if phones is not None:
             await phones.start()

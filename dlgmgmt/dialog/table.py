@@ -26,8 +26,8 @@ from dlgmgmt.dialog.wheel import TimerWheel
 
 _LOG = logging.getLogger(__name__)
 
-BATCH = 200
-"""Dialogs that a listing copies before it yields."""
+BATCH = 50
+"""Dialogs that a listing copies before it yields: about a millisecond's work to render."""
 
 MAX_ORDERS = 2_000
 """Terminations whose outcome stays known."""
@@ -42,6 +42,9 @@ class DialogTable:
     settings: see DialogSettings; ``hash_size`` must be a power of two (ValueError otherwise).
     wall: Unix time in seconds, for what is shown. monotonic: the clock of the timeouts, which a
     correction of the wall clock must not move. rng: where each entry's first id comes from.
+
+    ``give_way`` is called between the batches of a listing, with no lock held, so that a long
+    one can let signalling go first.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class DialogTable:
         self._mask = self.size - 1
         self._wheel = TimerWheel(1.0, monotonic())
         self._wheel_lock = threading.Lock()
+        self.give_way: Callable[[], None] | None = None
         self._listeners: tuple[Listener, ...] = ()
         self._orders: OrderedDict[int, Termination] = OrderedDict()
         self._orders_lock = threading.Lock()
@@ -96,6 +100,8 @@ class DialogTable:
                 if len(batch) >= BATCH:
                     yield batch
                     batch = []
+                    if self.give_way is not None:
+                        self.give_way()
         if batch:
             yield batch
 

@@ -105,10 +105,10 @@ class Terminations:
             side.outcome = outcome
 
     def next_cseq(self, dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> int:
-        """Take the next CSeq for a request that the daemon makes in the other side's name."""
+        """The CSeq of the BYE that the daemon sends in the other side's name.
+
+        It is not kept as that side's last: the party itself has not sent it, and there is no
+        second request of the daemon's own on an ended leg.
+        """
         with dialog.entry.lock:
-            if to_caller:
-                leg.callee_cseq += 1
-                return leg.callee_cseq
-            leg.caller_cseq += 1
-            return leg.caller_cseq
+            return (leg.callee_cseq if to_caller else leg.caller_cseq) + 1

@@ -279,12 +279,7 @@ class ResponseContext:
         self._settle()
 
     def _settle(self) -> None:
-        if (
-            self.finished
-            or self._starting
-            or self._queue
-            or self._open
-        ):
+        if self.finished or self._starting or self._queue or self._open:
             return
         self.finished = True
         if not self.server.answered and not self._silent:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,11 @@ from dlgmgmt.sip.transport import UdpSocket
 _LOG = logging.getLogger(__name__)
 
 _DIALOG_TICK = 1.0
+
+GIVE_WAY = 0.02
+
+SWITCH_INTERVAL = 0.0001
+"""Seconds that a thread may keep the interpreter while the other wants it."""
 
 
 class SipEngine:
@@ -75,6 +81,16 @@ class SipEngine:
     def listeners(self) -> list[str]:
         """The bound sockets, as ``udp:host:port``."""
         return [sock.name for sock in self.sockets]
+
+    def give_way(self) -> None:
+        """Sleep while datagrams are being worked on, GIVE_WAY seconds at most.
+
+        For other threads, between pieces of long work: what they do there costs signalling the
+        interpreter.
+        """
+        deadline = time.monotonic() + GIVE_WAY
+        while self._selector.serving and time.monotonic() < deadline:
+            time.sleep(0.0003)
 
     def start(self) -> None:
         """Begin to read, on a thread of its own."""
@@ -140,3 +156,13 @@ def tune_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def tune_threads() -> None:
+    """Let the signalling thread back in quickly.
+
+    It gives up the interpreter with every datagram that it reads or sends, and gets it back from
+    a busy management thread only after the switch interval: with the default of 5 ms a long
+    listing would hold signalling to some fifty messages a second.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL)

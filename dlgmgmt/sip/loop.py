@@ -40,6 +40,9 @@ class _Reader:
 class DirectSelector(selectors.DefaultSelector):
     """A selector that serves the descriptors of add_direct itself."""
 
+    serving = False
+    """Whether datagrams are being worked on; read by other threads."""
+
     _last = 0.0
     _spacing = 1.0
 
@@ -57,11 +60,12 @@ class DirectSelector(selectors.DefaultSelector):
             for item in poll(timeout):
                 data = item[0].data
                 if type(data) is _Reader:
+                    self.serving = served = True
                     data.read()
-                    served = True
                 else:
                     others.append(item)
             if served:
+                self.serving = False
                 self._pace(monotonic())
             if others:
                 break

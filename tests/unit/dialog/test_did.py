@@ -26,7 +26,21 @@ def test_every_id_comes_back(h_entry: int, h_id: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "a", "a.", ".a", "a.b.c", "A.b", "g.1", "-1.1", " a.b", "a.b\n", "123456789.1", "٣.1"],
+    [
+        "",
+        ".",
+        "a",
+        "a.",
+        ".a",
+        "a.b.c",
+        "A.b",
+        "g.1",
+        "-1.1",
+        " a.b",
+        "a.b\n",
+        "123456789.1",
+        "٣.1",
+    ],
 )
 def test_anything_else_is_no_did(text: str) -> None:
     assert decode_did(text) is None

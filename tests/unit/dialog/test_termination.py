@@ -9,7 +9,7 @@ from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Termination
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.table import MAX_ORDERS
-from tests.unit.dialog.harness import UNIX, Core, in_state
+from tests.unit.dialog.harness import UNIX, Core, in_state, state_of
 
 
 def end(core: Core, to_tag: str = "bob") -> Termination:
@@ -31,7 +31,7 @@ def test_a_confirmed_call_is_told_on_both_sides() -> None:
         ("caller", "bob", "BYE", "pending"),
         ("callee", "bob", "BYE", "pending"),
     ]
-    assert dialog.state is State.DELETED
+    assert state_of(dialog) is State.DELETED
     view = core.table.termination(order.id)
     assert view is not None
     assert (view.h_entry, view.h_id) == (dialog.entry.index, dialog.h_id)
@@ -85,7 +85,7 @@ def test_the_tags_may_be_given_in_either_order() -> None:
     core = Core()
     dialog, _ = core.call()
     core.orders.by_tags("c1", "bob", "alice", reason="why")
-    assert dialog.state is State.DELETED
+    assert state_of(dialog) is State.DELETED
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,10 @@ def test_the_tags_may_be_given_in_either_order() -> None:
     ],
 )
 def test_a_wrong_identity_changes_nothing(
-    callid: str, from_tag: str, to_tag: str, known: bool  # noqa: FBT001
+    callid: str,
+    from_tag: str,
+    to_tag: str,
+    known: bool,  # noqa: FBT001
 ) -> None:
     core = Core()
     core.call()
@@ -150,7 +153,7 @@ def test_every_living_state_can_be_ended_and_leaves(state: State) -> None:
     dialog = in_state(core, state)
     core.table.release(dialog)
     order = core.orders.by_id(dialog.entry.index, dialog.h_id, reason="why")
-    assert dialog.state is State.DELETED
+    assert state_of(dialog) is State.DELETED
     assert len(core.table) == 1
     # The hold of the order itself.
     core.table.release(dialog)
@@ -184,7 +187,7 @@ def test_a_timeout_that_was_set_anew_while_it_fired_does_not_end_the_dialog() ->
     for fire in due:
         fire()
     assert all(core.orders.expired(dialog) is None for dialog in [dialog, *core.expired])
-    assert dialog.state is State.CONFIRMED
+    assert state_of(dialog) is State.CONFIRMED
     assert core.check_counts().expired == 0
     core.advance(601.0)
     assert core.orders.expired(dialog) is not None

@@ -8,7 +8,7 @@ from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import MAX_HISTORY, MAX_LEGS, Direction
 from dlgmgmt.dialog.states import Event, IllegalEvent, State
 from dlgmgmt.dialog.views import EndedLeg
-from tests.unit.dialog.harness import UNIX, Core
+from tests.unit.dialog.harness import UNIX, Core, state_of
 
 
 def test_a_call_from_ringing_to_bye() -> None:
@@ -17,12 +17,12 @@ def test_a_call_from_ringing_to_bye() -> None:
     core.now = 1.0
     leg = core.reply(dialog, 180)
     assert leg is not None
-    assert dialog.state is State.EARLY
+    assert state_of(dialog) is State.EARLY
     core.now = 5.0
     core.answer(dialog)
-    assert dialog.state is State.CONFIRMED_NA
+    assert state_of(dialog) is State.CONFIRMED_NA
     core.down("ACK", 10)
-    assert dialog.state is State.CONFIRMED
+    assert state_of(dialog) is State.CONFIRMED
     core.table.release(dialog)
     (view,) = core.table.find("c1")
     assert (view.init_ts, view.start_ts) == (int(UNIX), int(UNIX) + 5)
@@ -35,7 +35,7 @@ def test_a_call_from_ringing_to_bye() -> None:
     match = core.up("BYE", 1)
     assert match is not None
     assert match.held
-    assert dialog.state is State.DELETED
+    assert state_of(dialog) is State.DELETED
     (view,) = core.table.find("c1")
     assert (view.end_ts, view.timeout) == (int(UNIX) + 9, 0)
     core.table.release(dialog)
@@ -76,7 +76,7 @@ def test_a_failed_invite() -> None:
     core.tracker.branch_failed(dialog, 0, 486, "bob", "rejected")
     core.tracker.invite_failed(dialog, 486)
     core.tracker.invite_failed(dialog, 486)
-    assert dialog.state is State.DELETED
+    assert state_of(dialog) is State.DELETED
     assert dialog.legs == {}
     assert dialog.history == [EndedLeg(0, "bob", 486, "rejected")]
     counts = core.check_counts()
@@ -110,7 +110,7 @@ def test_the_end_of_the_invite_does_not_touch_an_answered_call() -> None:
     dialog = core.invite()
     core.answer(dialog)
     core.tracker.invite_ended(dialog)
-    assert dialog.state is State.CONFIRMED_NA
+    assert state_of(dialog) is State.CONFIRMED_NA
 
 
 def test_a_fork_keeps_one_leg_for_each_phone_that_rings() -> None:
@@ -143,7 +143,7 @@ def test_the_losers_of_an_answered_fork_go_to_the_history_with_their_code() -> N
         EndedLeg(0, "bob", 487, "cancelled"),
         EndedLeg(2, "dave", 486, "cancelled"),
     ]
-    assert dialog.state is State.CONFIRMED_NA
+    assert state_of(dialog) is State.CONFIRMED_NA
 
 
 def test_a_provisional_after_the_answer_makes_no_leg() -> None:
@@ -162,11 +162,11 @@ def test_two_answers_are_concurrent_and_a_leg_that_was_cancelled_returns() -> No
     core.reply(dialog, 180, "carol", branch=1)
     core.answer(dialog, "bob", branch=0)
     core.answer(dialog, "carol", branch=1)
-    assert dialog.state is State.CONCURRENT
+    assert state_of(dialog) is State.CONCURRENT
     assert list(dialog.legs) == ["bob", "carol"]
     assert dialog.history == []
     core.down("ACK", 10, "carol")
-    assert dialog.state is State.CONCURRENT
+    assert state_of(dialog) is State.CONCURRENT
     (view,) = core.table.find("c1")
     assert [(leg.to_tag, leg.acked) for leg in view.legs] == [("bob", False), ("carol", True)]
 
@@ -228,11 +228,11 @@ def test_bye_on_one_of_three_stays_concurrent() -> None:
         core.answer(dialog, tag, branch=i)
         core.down("ACK", 10, tag)
     core.up("BYE", 1, "dave")
-    assert dialog.state is State.CONCURRENT
+    assert state_of(dialog) is State.CONCURRENT
     core.up("BYE", 1, "bob")
-    assert dialog.state is State.CONFIRMED
+    assert state_of(dialog) is State.CONFIRMED
     core.up("BYE", 1, "carol")
-    assert dialog.state is State.DELETED
+    assert state_of(dialog) is State.DELETED
 
 
 def test_a_late_2xx_does_not_bring_back_a_leg_that_was_hung_up() -> None:
@@ -302,7 +302,7 @@ def test_prack_in_an_early_dialog() -> None:
     assert match is not None
     assert match.leg is leg
     assert leg.caller_cseq == 11
-    assert dialog.state is State.EARLY
+    assert state_of(dialog) is State.EARLY
     assert core.events[-1].type is EventType.REQUEST_WITHIN
     assert core.events[-1].detail == "PRACK"
 
@@ -314,7 +314,7 @@ def test_bye_in_an_early_dialog_does_not_end_it() -> None:
     match = core.down("BYE", 11)
     assert match is not None
     assert not match.held
-    assert dialog.state is State.EARLY
+    assert state_of(dialog) is State.EARLY
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
@@ -405,14 +405,14 @@ def test_an_ack_before_the_answer_is_illegal_and_counted() -> None:
         core.down("ACK", 10)
     assert refused.value.event is Event.ACK
     assert core.check_counts().illegal_events == 1
-    assert dialog.state is State.EARLY
+    assert state_of(dialog) is State.EARLY
 
 
 def test_the_callees_ack_does_not_confirm_the_setup() -> None:
     core = Core()
     dialog, leg = core.call(acked=False)
     core.up("ACK", 3)
-    assert dialog.state is State.CONFIRMED_NA
+    assert state_of(dialog) is State.CONFIRMED_NA
     assert not leg.acked
 
 
@@ -443,7 +443,7 @@ def test_to_tags_beyond_the_limit_are_not_tracked_but_an_answer_is() -> None:
     assert len(dialog.legs) == MAX_LEGS
     core.answer(dialog, "winner")
     assert list(dialog.legs) == ["winner"]
-    assert dialog.state is State.CONFIRMED_NA
+    assert state_of(dialog) is State.CONFIRMED_NA
     assert len(dialog.history) == MAX_HISTORY
     for i in range(MAX_LEGS + 10):
         core.reply(dialog, 200, f"u{i}")
