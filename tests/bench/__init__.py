@@ -1,0 +1,1 @@
+"""The project's speed figures: ``make bench``. Nothing here runs under pytest."""
