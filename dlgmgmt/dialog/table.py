@@ -27,7 +27,7 @@ from dlgmgmt.dialog.wheel import TimerWheel
 _LOG = logging.getLogger(__name__)
 
 BATCH = 50
-"""Dialogs that a listing copies before it yields: about a millisecond's work to render."""
+"""Dialogs that a listing copies before it yields: few enough to be rendered from the cache."""
 
 MAX_ORDERS = 2_000
 """Terminations whose outcome stays known."""
@@ -289,7 +289,7 @@ class DialogTable:
             dialog.state = new
             self.counters.move(old, new)
             if new is State.DELETED:
-                dialog.end_ts = self.wall()
+                dialog.end_ts = int(self.wall())
                 self.disarm(dialog)
         return new
 
@@ -298,14 +298,14 @@ class DialogTable:
         with self._wheel_lock:
             self._wheel.cancel(dialog.timer)
             dialog.timer = self._wheel.set(self.monotonic() + seconds, fire)
-        dialog.timeout = self.wall() + seconds
+        dialog.timeout = int(self.wall() + seconds)
 
     def disarm(self, dialog: Dialog) -> None:
         """Stop the dialog timeout. Entry lock held."""
         with self._wheel_lock:
             self._wheel.cancel(dialog.timer)
         dialog.timer = None
-        dialog.timeout = 0.0
+        dialog.timeout = 0
 
     def due(self) -> list[Callable[[], None]]:
         """The timeouts that have come; the caller runs them, holding no lock."""

@@ -111,7 +111,7 @@ class Tracker:
             ]
         self.table.change(dialog, Event.ANSWER if first else Event.ANSWER_OTHER_LEG)
         if first:
-            dialog.start_ts = self.table.wall()
+            dialog.start_ts = int(self.table.wall())
             self._arm(dialog)
             # The branches that lost are being cancelled: their legs are no part of this call. A
             # 2xx that crosses the CANCEL brings its leg back.

@@ -28,6 +28,10 @@ _TOO_LARGE_HINT = (
 _WHOLE = 65_536
 
 
+_CHUNK = 131_072
+"""Bytes of a listing that are gathered before they are written."""
+
+
 class ReplyWriter:
     """Writes responses. write_timeout: seconds without progress before a client is cut off.
 
@@ -187,12 +191,18 @@ async def _json_member(opening: bytes, response: Response) -> AsyncGenerator[byt
         yield opening + JSON.encode(error_response(INTERNAL_ERROR, "", response["id"]))
         return
     # Always one batch behind, so that a short listing is a single chunk.
-    pending = opening + b'{"jsonrpc":"2.0","result":' + text[:-1]
+    pending = [opening, b'{"jsonrpc":"2.0","result":', text[:-1]]
+    size = len(text)
     for batch in listing.batches:
-        yield pending
-        await asyncio.sleep(0)
-        pending = b"," + JSON.items(batch, listing.now)[1:-1]
-    yield pending + end
+        if size >= _CHUNK:
+            yield b"".join(pending)
+            await asyncio.sleep(0)
+            pending, size = [], 0
+        text = JSON.items(batch, listing.now)
+        pending += (b",", text[1:-1])
+        size += len(text)
+    pending.append(end)
+    yield b"".join(pending)
 
 
 def _array_header(count: int) -> bytes:

@@ -1,14 +1,27 @@
-"""A single lookup in a small and in a large table, timed in pairs in one process."""
+"""A single lookup in a small and in a large table, timed in pairs in one process.
+
+What is timed is the command that an operator sends, from its parameters to the encoded answer:
+``dlg.dlg_list`` by Call-ID, without the transport. The table's own part of it is printed too.
+"""
 
 from __future__ import annotations
 
 import random
 import statistics
 import time
+from collections.abc import Callable
 
+from dlgmgmt.commands.context import CommandContext
+from dlgmgmt.commands.dispatcher import Caller, Dispatcher
+from dlgmgmt.commands.errors import MgmtProtocol
+from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.dialog.model import DialogInit
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.dialog.termination import Terminations
+from dlgmgmt.dialog.views import TerminationView
+from dlgmgmt.interfaces.rpc_render import JSON, render
+from dlgmgmt.sip.engine import tune_gc
 from tests.bench.report import Report
 
 SMALL = 100
@@ -19,21 +32,55 @@ LOOKUPS = 200
 def run(report: Report, *, large: int) -> None:
     """Measure and print."""
     tables = [_table(SMALL), _table(large)]
+    tune_gc()
+    plain, ratio = _pairs([table.find for table in tables], large)
+    report.note(f"lookup: the table alone among {large:,}", f"{plain * 1e6:9.2f} us, {ratio:.2f}")
+    cost, ratio = _pairs([_command(table) for table in tables], large)
+    report.note(f"lookup: the command among {large:,}", f"{cost * 1e6:9.2f} us")
+    report.figure(f"lookup: command with {large:,} over {SMALL}", ratio, "(ratio)", 1.3)
+
+
+def _pairs(find: list[Callable[[str], object]], large: int) -> tuple[float, float]:
+    """Median cost in the large table in seconds, and median of the ratio large to small."""
     rng = random.Random(1)
     ratios, costs = [], []
     for _ in range(PAIRS):
         few, many = (
-            _time(table, [f"call-{rng.randrange(size)}@bench" for _ in range(LOOKUPS)])
-            for table, size in zip(tables, (SMALL, large), strict=True)
+            _time(look, [f"call-{rng.randrange(size)}@bench" for _ in range(LOOKUPS)])
+            for look, size in zip(find, (SMALL, large), strict=True)
         )
         ratios.append(many / few)
         costs.append(many / LOOKUPS)
-    name = f"lookup: by Call-ID among {large:,}"
-    report.note(name, f"{statistics.median(costs) * 1e6:9.2f} us")
-    report.figure(
-        f"lookup: cost with {large:,} over cost with {SMALL}",
-        statistics.median(ratios), "(ratio)", 1.3,
-    )  # fmt: skip
+    return statistics.median(costs), statistics.median(ratios)
+
+
+def _command(table: DialogTable) -> Callable[[str], bytes]:
+    """``dlg.dlg_list CALLID`` as JSON-RPC text to JSON-RPC text."""
+    orders = Terminations(table)
+
+    class NoSending:
+        def by_tags(
+            self, callid: str, from_tag: str, to_tag: str, *, reason: str, extra_headers: str = ""
+        ) -> TerminationView:
+            return orders.by_tags(
+                callid, from_tag, to_tag, reason=reason, extra_headers=extra_headers
+            ).view()
+
+        def by_id(
+            self, h_entry: int, h_id: int, *, reason: str, extra_headers: str = ""
+        ) -> TerminationView:
+            return orders.by_id(h_entry, h_id, reason=reason, extra_headers=extra_headers).view()
+
+    context = CommandContext(
+        table=table, terminator=NoSending(), clock=time.time, start_time=0.0, version="bench"
+    )
+    dispatcher, caller = Dispatcher(build_registry(), context), Caller("bench")
+
+    def look(callid: str) -> bytes:
+        result = dispatcher.call(MgmtProtocol.RPC, "dlg.dlg_list", [(None, callid)], caller)
+        return JSON.encode({"jsonrpc": "2.0", "result": render(result), "id": 1})
+
+    return look
 
 
 def _table(size: int) -> DialogTable:
@@ -58,8 +105,8 @@ def _table(size: int) -> DialogTable:
     return table
 
 
-def _time(table: DialogTable, callids: list[str]) -> float:
+def _time(look: Callable[[str], object], callids: list[str]) -> float:
     start = time.perf_counter()
     for callid in callids:
-        table.find(callid)
+        look(callid)
     return time.perf_counter() - start
