@@ -20,6 +20,7 @@ from dlgmgmt.commands.openapi import openapi_document
 from dlgmgmt.interfaces.http_guard import ConnectionGate, lower_names, refusal
 from dlgmgmt.interfaces.http_reply import JSON_TYPE, MSGPACK_TYPE, ReplyWriter
 from dlgmgmt.interfaces.jsonrpc import PARSE_ERROR, JsonRpc, error_response
+from dlgmgmt.interfaces.packed import unpack
 from dlgmgmt.interfaces.settings import HttpSettings
 
 _LOG = logging.getLogger(__name__)
@@ -138,11 +139,11 @@ class HttpServer:
         body = await self._read(request)
         caller = Caller(f"HTTP {request.remote}")
         msgpack_reply = _wants_msgpack(request, default=msgpack_body)
-        decode = msgspec.msgpack.decode if msgpack_body else msgspec.json.decode
+        decode = unpack if msgpack_body else msgspec.json.decode
         try:
             decoded: object = decode(body)
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-            # msgspec's own texts tell where the fault lies, and hold nothing of this program.
+            # The decoders' own texts tell where the fault lies, and hold nothing of this program.
             detail = "" if isinstance(error, UnicodeError) else str(error)
             _LOG.info("rpc from %s: no valid message: %s", caller.label, ascii(detail))
             answer = error_response(PARSE_ERROR, detail)

@@ -28,6 +28,7 @@ from dlgmgmt.commands.results import (
 )
 from dlgmgmt.dialog.states import STATE_NAMES, State
 from dlgmgmt.dialog.views import DialogView, LegView, SideOutcome, TerminationView
+from dlgmgmt.interfaces.packed import Packer
 
 
 class Party(msgspec.Struct, gc=False):
@@ -269,7 +270,7 @@ def clean(value: Any) -> Any:
 class Encoder:
     """Encodes responses; text that cannot be encoded as it is, is cleaned first."""
 
-    def __init__(self, encoder: msgspec.json.Encoder | msgspec.msgpack.Encoder) -> None:
+    def __init__(self, encoder: msgspec.json.Encoder | Packer) -> None:
         self._encoder = encoder
 
     def encode(self, value: object) -> bytes:
@@ -285,4 +286,4 @@ class Encoder:
 
 
 JSON = Encoder(msgspec.json.Encoder())
-MSGPACK = Encoder(msgspec.msgpack.Encoder())
+MSGPACK = Encoder(Packer())
