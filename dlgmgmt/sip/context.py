@@ -111,6 +111,7 @@ class ResponseContext:
         "_core",
         "_invite",
         "_mark",
+        "_method",
         "_observer",
         "_open",
         "_outgoing",
@@ -131,7 +132,8 @@ class ResponseContext:
     ) -> None:
         self._core = core
         self.server = server
-        self._outgoing = outgoing
+        self._outgoing: Outgoing | None = outgoing
+        self._method = outgoing.method
         self._mark = mark
         self._observer = observer
         self._invite = server.invite
@@ -166,7 +168,7 @@ class ResponseContext:
         self._core.locator.locate(target.next_hop, self.server.sock, located)
 
     def _located(self, branch: Branch, target: Target, found: Destination | None) -> None:
-        if branch.cancelled or branch.done:
+        if branch.cancelled or branch.done or self._outgoing is None:
             self.branch_ended(branch, 487)
             return
         if found is None:
@@ -176,14 +178,9 @@ class ResponseContext:
         stack = self._core.stack
         name = stack.new_branch(self._mark)
         data = self._outgoing.build(target, name, sock, addr[0])
-        method = "INVITE" if self._invite else self._method()
-        branch.tx = stack.new_client(name, method, data, addr, sock, branch)
+        branch.tx = stack.new_client(name, self._method, data, addr, sock, branch)
         if not branch.tx.start():
             self.branch_ended(branch, 503)
-
-    def _method(self) -> str:
-        request = self.server.request
-        return request.method if request is not None else ""
 
     def _set_timer_c(self, branch: Branch) -> None:
         stack = self._core.stack
@@ -286,6 +283,10 @@ class ResponseContext:
             self._answer()
         if self._observer is not None:
             self._observer.on_finished()
+        # The context lives on with its transactions, for a further 2xx; the message need not.
+        self._outgoing = None
+        for branch in self._branches:
+            branch.reply = None
 
     def _answer(self) -> None:
         """Choose the best failure and send it (16.7 point 6)."""

@@ -20,10 +20,11 @@ class Outgoing:
     value (``lr;did=...``), "" for none. in_sock: the socket that the request came in on.
     """
 
-    __slots__ = ("_in_sock", "_middle", "_msg", "_record")
+    __slots__ = ("_in_sock", "_middle", "_msg", "_record", "method")
 
     def __init__(self, msg: Message, hop: Hop, in_sock: UdpSocket, record: str) -> None:
         self._msg = msg
+        self.method = msg.method
         self._in_sock = in_sock
         self._record = record
         self._middle = _splice(msg, drop_route=hop.changed or bool(hop.routes))

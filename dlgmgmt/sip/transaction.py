@@ -112,6 +112,8 @@ class ServerTransaction:
             self.state = TxState.PROCEEDING
             self._reply = data
             return True
+        # What is left of the transaction's life needs neither: thousands wait for their timers.
+        self.request = self.user = None
         lifetime = 64 * self._stack.t1
         if self.invite and status < 300:
             self.state = TxState.ACCEPTED
@@ -251,6 +253,7 @@ class ClientTransaction:
         elif status < 300:
             if self.state in (TxState.CALLING, TxState.PROCEEDING):
                 self.state = TxState.ACCEPTED
+                self.data = b""
                 self._cancel_timers()
                 self._timeout = self._stack.after(64 * self._stack.t1, self.terminate)  # timer M
             if self.state is TxState.ACCEPTED:
@@ -260,6 +263,7 @@ class ClientTransaction:
             self._cancel_timers()
             sent = Message(self.data)
             self._ack = build.hop_request(sent, "ACK", to_line=reply.line("to"))
+            self.data = b""
             self.sock.send(self._ack, self.peer)
             self._timeout = self._stack.after(64 * self._stack.t1, self.terminate)  # timer D
             self._report(reply)
@@ -273,6 +277,7 @@ class ClientTransaction:
             self.state = TxState.PROCEEDING
         else:
             self.state = TxState.COMPLETED
+            self.data = b""
             self._cancel_timers()
             self._timeout = self._stack.after(self._stack.t4, self.terminate)  # timer K
         self._report(reply)

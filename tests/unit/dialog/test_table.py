@@ -131,7 +131,7 @@ def test_get_answers_none_for_what_is_not_there() -> None:
     assert core.table.get(10**30, 1) is None
 
 
-@pytest.mark.parametrize("callid", ["", "\udcff", *BEYOND_UTF8, "ü" * 1000, "a\x00b"])
+@pytest.mark.parametrize("callid", ["", "\udcff", chr(0xD800), "ü" * 1000, "a\x00b"])
 def test_any_text_can_be_looked_for(callid: str) -> None:
     assert Core().table.find(callid) == []
 
