@@ -61,7 +61,7 @@ class Locator:
         """Call ``done`` with socket and address for ``uri``, with None if it cannot be reached."""
         where = _where(uri) if len(uri) <= MAX_CACHED else _read(uri)
         if where is None or len(where[0]) > MAX_HOST:
-            _LOG.info("no way to %s", uri)
+            _LOG.info("no way to %r", uri)
             done(None)
             return
         host, port, numeric = where
@@ -96,7 +96,7 @@ class Locator:
             waiting.append(finish)
             return
         if len(self._waiting) >= MAX_LOOKUPS:
-            _LOG.warning("too many name lookups under way, %s not looked up", host)
+            _LOG.warning("too many name lookups under way, %r not looked up", host)
             finish(None)
             return
         self._waiting[host] = [finish]
@@ -134,7 +134,7 @@ def _resolve(host: str, families: set[socket.AddressFamily]) -> str | None:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
-        _LOG.info("%s: %s", host, error)
+        _LOG.info("%r: %s", host, error)
         return None
     for family, _, _, _, address in found:
         if family in families:

@@ -183,8 +183,15 @@ class Message:
         names = [known.get(line[: line.find(":") + 1]) for line in lines]
         if None not in names:
             self.header_lines, self.names = lines, names
-        else:
+            self._index()
+            return
+        try:
             self._scan_odd(lines, names)
+        finally:
+            # What stands before a malformed line is what the refusal is made of.
+            self._index()
+
+    def _index(self) -> None:
         # Reversed, so that the first line of a name is the one that stays.
         self._line_of = dict(zip(self.names[::-1], self.header_lines[::-1], strict=True))
 
