@@ -1,0 +1,92 @@
+"""What a script decides: records that the signalling thread carries out.
+
+A script runs on a worker thread over a copy of the message and touches no transaction. What it
+calls (``t_relay``, ``append_branch``, ``send_reply``) fills in these records; the proxy acts on
+them when the run has ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from dlgmgmt.dialog.model import Dialog
+
+MAX_HEADER_EDITS = 64
+"""Headers that one run may add, and names that it may remove."""
+
+MAX_AVPS = 256
+"""AVPs of one transaction."""
+
+
+class Action(Enum):
+    """What happens to the message after the run."""
+
+    NONE = "nothing decided"
+    RELAY = "relay"
+    REPLY = "reply"
+    DROP = "drop"
+
+
+@dataclass(slots=True)
+class HeaderEdits:
+    """added: whole header lines without CRLF, put at the end. removed: lower-case long names."""
+
+    added: list[str] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to change."""
+        return bool(self.added or self.removed)
+
+
+@dataclass(slots=True)
+class BranchPlan:
+    """One branch of a relayed request.
+
+    uri: Request-URI. destination: URI of the next hop, None for where the Request-URI (or its
+    Route) leads. headers: what branch_route changed for this branch alone. dropped: branch_route
+    called drop().
+    """
+
+    uri: str
+    destination: str | None = None
+    headers: HeaderEdits = field(default_factory=HeaderEdits)
+    dropped: bool = False
+
+
+@dataclass(slots=True)
+class Decision:
+    """What a request, failure or reply route decided.
+
+    code, reason, reply_headers: for Action.REPLY; lines without CRLF. headers: changes of the
+    message for every branch. record_route: extra Record-Route parameters ("" for none), None
+    when the script did not ask for Record-Route. branches: where to, in the order of the script;
+    empty for the configured routes or the Request-URI. parallel: how several branches fork.
+    """
+
+    action: Action = Action.NONE
+    code: int = 0
+    reason: str = ""
+    reply_headers: list[str] = field(default_factory=list)
+    headers: HeaderEdits = field(default_factory=HeaderEdits)
+    record_route: str | None = None
+    branches: list[BranchPlan] = field(default_factory=list)
+    parallel: bool = True
+
+
+@dataclass(slots=True)
+class Session:
+    """What the runs of one transaction share.
+
+    avps: by spec text ("i:10", "s:name" is kept as "name"), most recent value alone. flags: the
+    script flags 0..31 of the message, as a bit mask. dialog: the dialog of the transaction, None
+    while it has none. dir_upstream: whether the request goes from callee to caller. pending:
+    profile insertions made before the dialog existed (name, value).
+    """
+
+    avps: dict[str, str | int] = field(default_factory=dict)
+    flags: int = 0
+    dialog: Dialog | None = None
+    dir_upstream: bool = False
+    pending: list[tuple[str, str | None]] = field(default_factory=list)
