@@ -21,8 +21,10 @@ from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.config import Config
 from dlgmgmt.demo import Demo
+from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.interfaces.http import HttpServer
+from dlgmgmt.interfaces.listing import render_early
 from dlgmgmt.interfaces.mi_fifo import MiBinding
 from dlgmgmt.sip.engine import SipEngine, tune_gc, tune_threads
 from dlgmgmt.sip.errors import ListenError
@@ -62,6 +64,7 @@ async def _main(config: Config, *, demo: bool) -> None:
     except ListenError as error:
         raise StartError(str(error)) from error
     table.give_way = engine.give_way
+    table.add_listener(render_early(table.snapshot), EventType.CONFIRMED)
     dispatcher = Dispatcher(
         build_registry(),
         CommandContext(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dlgmgmt.dialog.views import DialogView, TableCounts, TerminationView
+from dlgmgmt.dialog.views import DialogView, Snapshot, TableCounts, TerminationView
 
 StatisticsProvider = Callable[[], Sequence[tuple[str, int]]]
 """Names and values of one group, in the order in which they are shown."""
@@ -19,6 +19,9 @@ class Dialogs(Protocol):
 
     def iter_views(self) -> Iterator[list[DialogView]]:
         """Copies of all dialogs, batch by batch."""
+
+    def iter_snapshots(self) -> Iterator[list[Snapshot]]:
+        """The kept copies of all dialogs, batch by batch."""
 
     def find(self, callid: str, from_tag: str | None = None) -> list[DialogView]:
         """Copies of the dialogs with this Call-ID (and From tag)."""

@@ -20,7 +20,8 @@ OPERATOR_REASON = "mi_terminated"
 def list_all(call: Call) -> DialogListing:
     """Every dialog, copied while the listing is read."""
     context = call.context
-    return DialogListing(context.table.iter_views(), int(context.clock()))
+    table = context.table
+    return DialogListing(table.iter_views(), table.iter_snapshots(), int(context.clock()))
 
 
 def find(call: Call) -> DialogMatches:

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dlgmgmt.dialog.views import DialogView, TerminationView
+from dlgmgmt.dialog.views import DialogView, Snapshot, TerminationView
 
 
 @dataclass(slots=True, frozen=True)
 class DialogListing:
-    """All dialogs, batch by batch; ``batches`` can be consumed once. now: Unix seconds."""
+    """All dialogs, batch by batch. now: Unix seconds.
+
+    An interface consumes one of the two, once: ``batches`` are copies made for it, ``snapshots``
+    are kept until their dialog changes and keep what was rendered of them.
+    """
 
     batches: Iterator[list[DialogView]]
+    snapshots: Iterator[list[Snapshot]]
     now: int
 
 

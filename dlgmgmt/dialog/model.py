@@ -15,6 +15,7 @@ from dlgmgmt.dialog.views import (
     EndedLeg,
     LegView,
     SideOutcome,
+    Snapshot,
     TerminationView,
 )
 from dlgmgmt.dialog.wheel import Timer
@@ -178,7 +179,8 @@ class Termination:
 class Dialog:
     """A dialog; see :class:`~dlgmgmt.dialog.views.DialogView` for the fields that are shown.
 
-    holds: transactions that still need it. transaction: the SIP engine's own handle on the
+    holds: transactions that still need it. snapshot: the copy that was listed last; every change of
+    what is shown sets it to None. transaction: the SIP engine's own handle on the
     INVITE, which only the engine reads.
     """
 
@@ -204,6 +206,7 @@ class Dialog:
         "removed",
         "req_uri",
         "sflags",
+        "snapshot",
         "start_ts",
         "state",
         "termination",
@@ -245,6 +248,7 @@ class Dialog:
         self.sflags = 0
         self.profiles: tuple[tuple[str, str | None], ...] = ()
         self.variables: tuple[tuple[str, str], ...] = ()
+        self.snapshot: Snapshot | None = None
         self.termination: Termination | None = None
         self.transaction: object | None = None
 
@@ -261,6 +265,13 @@ class Dialog:
         """Add to the bounded history."""
         if len(self.history) < MAX_HISTORY:
             self.history.append(ended)
+
+    def show(self) -> Snapshot:
+        """The copy that is kept until the dialog changes; the caller holds the entry lock."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            snapshot = self.snapshot = Snapshot(self.view())
+        return snapshot
 
     def view(self) -> DialogView:
         """Copy the dialog; the caller holds the entry lock."""

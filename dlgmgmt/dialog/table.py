@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from dlgmgmt.dialog.counters import Counters
 from dlgmgmt.dialog.did import decode_did
@@ -21,7 +22,7 @@ from dlgmgmt.dialog.events import DialogEvent, EventType, Listener
 from dlgmgmt.dialog.model import Dialog, DialogInit, Direction, Entry, OutLeg, Termination
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.states import Event, IllegalEvent, State, next_state
-from dlgmgmt.dialog.views import DialogView, TableCounts, TerminationView
+from dlgmgmt.dialog.views import DialogView, Snapshot, TableCounts, TerminationView
 from dlgmgmt.dialog.wheel import TimerWheel
 
 _LOG = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ BATCH = 50
 
 MAX_ORDERS = 2_000
 """Terminations whose outcome stays known."""
+
+_Copy = TypeVar("_Copy")
 
 _MAX_ID = 0xFFFFFFFF
 _FIRST_ID_SPAN = 0x3FFF
@@ -68,7 +71,7 @@ class DialogTable:
         self._wheel = TimerWheel(1.0, monotonic())
         self._wheel_lock = threading.Lock()
         self.give_way: Callable[[], None] | None = None
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: dict[EventType, tuple[Listener, ...]] = {}
         self._orders: OrderedDict[int, Termination] = OrderedDict()
         self._orders_lock = threading.Lock()
 
@@ -88,7 +91,14 @@ class DialogTable:
         Each dialog is copied whole under its entry's lock; no lock is held while the caller has
         a batch. A dialog that lives through the whole listing is in it exactly once.
         """
-        batch: list[DialogView] = []
+        return self._iter(Dialog.view)
+
+    def iter_snapshots(self) -> Iterator[list[Snapshot]]:
+        """As :meth:`iter_views`, with the copies that the dialogs keep until they change."""
+        return self._iter(Dialog.show)
+
+    def _iter(self, copy: Callable[[Dialog], _Copy]) -> Iterator[list[_Copy]]:
+        batch: list[_Copy] = []
         for entry in self._entries:
             if not entry.by_id:
                 continue
@@ -96,7 +106,7 @@ class DialogTable:
                 dialogs = list(entry.by_id.values())
             for start in range(0, len(dialogs), BATCH):
                 with entry.lock:
-                    batch += [d.view() for d in dialogs[start : start + BATCH] if not d.removed]
+                    batch += [copy(d) for d in dialogs[start : start + BATCH] if not d.removed]
                 if len(batch) >= BATCH:
                     yield batch
                     batch = []
@@ -123,6 +133,15 @@ class DialogTable:
         with entry.lock:
             dialog = entry.by_id.get(h_id)
             return dialog.view() if dialog is not None else None
+
+    def snapshot(self, h_entry: int, h_id: int) -> Snapshot | None:
+        """The kept copy of the dialog ``h_entry:h_id``, None if there is none."""
+        entry = self.entry_at(h_entry)
+        if entry is None:
+            return None
+        with entry.lock:
+            dialog = entry.by_id.get(h_id)
+            return dialog.show() if dialog is not None else None
 
     def counts(self) -> TableCounts:
         """Dialogs per state and the totals since the start."""
@@ -160,13 +179,14 @@ class DialogTable:
 
     # -- events ------------------------------------------------------------------------------
 
-    def add_listener(self, listener: Listener) -> None:
-        """Call ``listener`` with every event from now on."""
-        self._listeners += (listener,)
+    def add_listener(self, listener: Listener, *kinds: EventType) -> None:
+        """Call ``listener`` with every event of these kinds (all, without any) from now on."""
+        for kind in kinds or EventType:
+            self._listeners[kind] = (*self._listeners.get(kind, ()), listener)
 
     def publish(self, kind: EventType, dialog: Dialog, to_tag: str = "", detail: str = "") -> None:
         """Tell the listeners. The caller holds no lock; a listener that raises is logged."""
-        listeners = self._listeners
+        listeners = self._listeners.get(kind)
         if not listeners:
             return
         event = DialogEvent(
@@ -227,12 +247,14 @@ class DialogTable:
         """Keep a dialog in the table until a matching :meth:`release`."""
         with dialog.entry.lock:
             dialog.holds += 1
+            dialog.snapshot = None
 
     def release(self, dialog: Dialog) -> None:
         """Give back a hold; a deleted dialog leaves with its last one."""
         entry = dialog.entry
         with entry.lock:
             dialog.holds -= 1
+            dialog.snapshot = None
             gone = self.drop_if_done(dialog)
         if gone:
             self.publish(EventType.DESTROYED, dialog)
@@ -280,6 +302,7 @@ class DialogTable:
     def change(self, dialog: Dialog, event: Event) -> State:
         """Apply ``event``; raises IllegalEvent (and counts it). Entry lock held."""
         old = dialog.state
+        dialog.snapshot = None
         try:
             new = next_state(old, event)
         except IllegalEvent:
@@ -299,6 +322,7 @@ class DialogTable:
             self._wheel.cancel(dialog.timer)
             dialog.timer = self._wheel.set(self.monotonic() + seconds, fire)
         dialog.timeout = int(self.wall() + seconds)
+        dialog.snapshot = None
 
     def disarm(self, dialog: Dialog) -> None:
         """Stop the dialog timeout. Entry lock held."""
@@ -306,6 +330,7 @@ class DialogTable:
             self._wheel.cancel(dialog.timer)
         dialog.timer = None
         dialog.timeout = 0
+        dialog.snapshot = None
 
     def due(self) -> list[Callable[[], None]]:
         """The timeouts that have come; the caller runs them, holding no lock."""

@@ -83,6 +83,7 @@ class Terminations:
         dialog.termination = order
         # The engine gives this hold back (``order.open``) once the sending has its own holds.
         dialog.holds += 1
+        dialog.snapshot = None
         if early:
             self.table.counters.add_failed()
             order.sides.append(Side("caller", None, "488", PENDING))

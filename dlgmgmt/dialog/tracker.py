@@ -72,6 +72,7 @@ class Tracker:
         with dialog.entry.lock:
             if dialog.state is State.DELETED:
                 return None
+            dialog.snapshot = None
             leg = dialog.legs.get(reply.to_tag)
             if not answer and dialog.state not in (State.UNCONFIRMED, State.EARLY):
                 return leg
@@ -127,6 +128,7 @@ class Tracker:
         cause: "rejected", "cancelled" or "timeout". The branch's early legs leave the dialog.
         """
         with dialog.entry.lock:
+            dialog.snapshot = None
             ended = False
             for leg in [leg for leg in dialog.legs.values() if leg.branch == branch]:
                 if not leg.confirmed:
@@ -178,6 +180,7 @@ class Tracker:
             if found is None:
                 return None
             dialog, leg, direction = found
+            dialog.snapshot = None
             if leg is not None:
                 _count(leg, direction, method, cseq)
                 if method == "ACK":
@@ -242,6 +245,7 @@ class Tracker:
         if leg is None:
             return
         with dialog.entry.lock:
+            dialog.snapshot = None
             down = direction is Direction.DOWNSTREAM
             caller, callee = (
                 (sender_contact, reply_contact) if down else (reply_contact, sender_contact)

@@ -81,6 +81,20 @@ class DialogView(NamedTuple):
     history: tuple[EndedLeg, ...]
 
 
+class Snapshot:
+    """A copy of a dialog that its table keeps until the dialog changes.
+
+    A listing renders it once and leaves the outcome in ``rendered``, in whatever form it likes;
+    ``view`` is then given up, for it would only take memory.
+    """
+
+    __slots__ = ("rendered", "view")
+
+    def __init__(self, view: DialogView) -> None:
+        self.view: DialogView | None = view
+        self.rendered: object | None = None
+
+
 class SideOutcome(NamedTuple):
     """What one party of a terminated dialog was sent, and what came back.
 

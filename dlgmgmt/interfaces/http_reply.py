@@ -11,6 +11,7 @@ from aiohttp import web
 
 from dlgmgmt.commands.results import DialogListing
 from dlgmgmt.interfaces.jsonrpc import INTERNAL_ERROR, Response, error_response
+from dlgmgmt.interfaces.listing import json_items
 from dlgmgmt.interfaces.rpc_render import JSON, MSGPACK
 
 _LOG = logging.getLogger(__name__)
@@ -184,22 +185,22 @@ async def _json_member(opening: bytes, response: Response) -> AsyncGenerator[byt
     end = b'],"id":' + JSON.encode(response["id"]) + b"}"
     try:
         # Before anything is sent: a listing that cannot begin is answered as an error.
-        first = next(listing.batches, [])
-        text = JSON.items(first, listing.now)
+        first = next(listing.snapshots, [])
+        text = json_items(first, listing.now)
     except Exception:  # noqa: BLE001 - its text is not for the client
         _LOG.exception("HTTP: a listing failed")
         yield opening + JSON.encode(error_response(INTERNAL_ERROR, "", response["id"]))
         return
     # Always one batch behind, so that a short listing is a single chunk.
-    pending = [opening, b'{"jsonrpc":"2.0","result":', text[:-1]]
+    pending = [opening, b'{"jsonrpc":"2.0","result":[', text]
     size = len(text)
-    for batch in listing.batches:
+    for batch in listing.snapshots:
         if size >= _CHUNK:
             yield b"".join(pending)
             await asyncio.sleep(0)
             pending, size = [], 0
-        text = JSON.items(batch, listing.now)
-        pending += (b",", text[1:-1])
+        text = json_items(batch, listing.now)
+        pending += (b",", text)
         size += len(text)
     pending.append(end)
     yield b"".join(pending)

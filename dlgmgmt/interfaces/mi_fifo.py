@@ -56,7 +56,7 @@ class MiBinding:
 def _render(result: Result) -> Iterable[MiItem]:
     """The tree of a result."""
     match result:
-        case DialogListing(batches, now):
+        case DialogListing(batches, _, now):
             return _listing(batches, now)
         case DialogMatches(views, now):
             return [_dialog(view, now) for view in views]

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 import pytest
@@ -16,7 +16,7 @@ from aiohttp import ClientSession, ClientTimeout
 from dlgmgmt.commands.context import CommandContext
 from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.commands.rows import build_registry
-from dlgmgmt.dialog.views import DialogView
+from dlgmgmt.dialog.views import DialogView, Snapshot
 from dlgmgmt.interfaces.http import HttpServer
 from dlgmgmt.interfaces.rpc_render import JSON
 from dlgmgmt.interfaces.settings import HttpSettings
@@ -302,6 +302,9 @@ async def test_hostile_text_is_valid_json_on_the_wire(house: House, client: Clie
     assert evil["call-id"] == 'evil@x\ufffd\x1b[2J"\r\n'
 
 
+T = TypeVar("T")
+
+
 class Breaking:
     """A table whose listing fails after ``good`` batches."""
 
@@ -309,8 +312,14 @@ class Breaking:
         self._house = house
         self._good = good
 
+    def iter_snapshots(self) -> Iterator[list[Snapshot]]:
+        return self._break(self._house.table.iter_snapshots())
+
     def iter_views(self) -> Iterator[list[DialogView]]:
-        for number, batch in enumerate(self._house.table.iter_views()):
+        return self._break(self._house.table.iter_views())
+
+    def _break(self, batches: Iterator[list[T]]) -> Iterator[list[T]]:
+        for number, batch in enumerate(batches):
             if number == self._good:
                 raise RuntimeError("secret of the table")
             yield batch
