@@ -46,7 +46,7 @@ _METHODS = frozenset(
     ]
 )
 
-_COMPACT = {
+COMPACT = {
     "v": "via",
     "f": "from",
     "t": "to",
@@ -70,7 +70,7 @@ _MAX_NAME = 64
 
 def _canonical(name: str) -> str:
     low = name.lower()
-    low = _COMPACT.get(low, low)
+    low = COMPACT.get(low, low)
     if len(_NAMES) < _MAX_NAMES and len(name) <= _MAX_NAME:
         _NAMES[name + ":"] = low
     return low
