@@ -81,9 +81,16 @@ class RouteTable(Protocol):
     def set_keepalive(self, dialog: Dialog, caller: bool, callee: bool, /) -> None:  # noqa: FBT001
         """Who is sent keep-alives."""
 
+    def set_timeout_noreset(self, dialog: Dialog, on: bool, /) -> None:  # noqa: FBT001
+        """Whether sequential requests leave the timeout alone."""
+
 
 class RouteSettings(Protocol):
     """The ``[ims_dialog]`` parameters that routes obey."""
+
+    @property
+    def rr_param(self) -> str:
+        """The Record-Route parameter of the dialog id."""
 
     @property
     def dlg_flag(self) -> int | None:

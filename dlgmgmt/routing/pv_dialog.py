@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from types import MappingProxyType
 
+from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.views import DialogView, LegView
 from dlgmgmt.routing.decision import MAX_PENDING, DialogContext, Value
 from dlgmgmt.routing.errors import RouteError, ScriptLimit
@@ -247,11 +248,7 @@ def set_var(run: Run, key: str, value: Value) -> None:
     if text is not None and len(text) > MAX_VALUE:
         raise ScriptLimit(f"a dialog variable of {len(text)} characters, more than {MAX_VALUE}")
     if dialog is not None:
-        try:
-            run.env.table.set_var(dialog, key, text)
-        except ValueError as error:
-            raise ScriptLimit(str(error)) from error
-        run.forget_view()
+        put_var(run, dialog, key, text)
         return
     waiting = _context(run).variables
     if text is None:
@@ -260,6 +257,15 @@ def set_var(run: Run, key: str, value: Value) -> None:
         raise ScriptLimit(f"more than {MAX_PENDING} dialog variables")
     else:
         waiting[key] = text
+
+
+def put_var(run: Run, dialog: Dialog, key: str, text: str | None) -> None:
+    """Set or remove a variable of this dialog; raises ScriptLimit."""
+    try:
+        run.env.table.set_var(dialog, key, text)
+    except ValueError as error:
+        raise ScriptLimit(str(error)) from error
+    run.forget_view()
 
 
 def _dlg_var(arg: str) -> Access:

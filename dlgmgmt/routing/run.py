@@ -39,8 +39,9 @@ class Run:
 
     route: its kind (restrictions.TITLES). message, given: None in an event route. uri, destination:
     as the script has set them so far; moved: whether it has. plan: the branch of a branch route.
-    edits: the headers that this run changes. branches: what was appended. refused: the dialog
-    could not be opened. timeout: the AVP value that was applied. functions: the script's, by name.
+    edits: the headers that this run changes. branches: what was appended. refused: code and
+    reason with which the call is answered because its dialog could not be made. timeout: the AVP
+    value that was applied. functions: the script's, by name.
     """
 
     __slots__ = (
@@ -93,7 +94,7 @@ class Run:
             self.uri = self.message.uri if given.uri is None else given.uri
         self.destination: str | None = None
         self.moved = False
-        self.refused = False
+        self.refused: tuple[int, str] | None = None
         self.timeout: Value = None
         # The dialog that dlg_get() has chosen: another call's, which the transaction never owns.
         self._other: Dialog | None = None
@@ -132,6 +133,12 @@ class Run:
         """Make another dialog the current one, for this run alone."""
         self._other = dialog
         self._tag = from_tag if to_tag == dialog.from_tag else to_tag
+        self._view = None
+
+    def choose_own(self) -> None:
+        """Make the transaction's dialog the current one again."""
+        self._other = None
+        self._tag = ""
         self._view = None
 
     def view(self) -> DialogView | None:
