@@ -6,6 +6,7 @@ for a value that cannot stand there, and ScriptLimit.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from types import MappingProxyType
@@ -15,7 +16,8 @@ from dlgmgmt.routing.errors import RouteError
 from dlgmgmt.routing.run import Run, store
 from dlgmgmt.sip import grammar
 from dlgmgmt.sip.errors import BadMessage
-from dlgmgmt.sip.message import COMPACT, Message
+from dlgmgmt.sip.headers import COMPACT
+from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.uri import Uri, parse_uri
 
 Getter = Callable[[Run], Value]
@@ -26,6 +28,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _TOKEN = re.compile(grammar.TOKEN, re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
 _USER = re.compile(r"[^@\s<>\"]*", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9\-._]{1,255}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _MAX_NUMBER = 2**31
 
@@ -119,13 +122,18 @@ def _set_user(run: Run, value: Value) -> None:
 
 def _set_domain(run: Run, value: Value) -> None:
     run.check("ruri")
-    host = _text(value, "$rd").strip("[]").lower()
-    text = f"[{host}]" if ":" in host else host
-    probe = _uri(f"sip:{text}")
-    if probe is None or probe.port is not None or probe.params or probe.user or probe.headers:
+    host = _text(value, "$rd").removeprefix("[").removesuffix("]").lower()
+    if _HOST.fullmatch(host) is None and not _is_ipv6(host):
         raise RouteError(f"not a host: {host[:200]!r}")
     uri = _own_uri(run, "$rd")
-    run.set_uri(uri._replace(host=probe.host).with_user(uri.user))
+    run.set_uri(uri._replace(host=host).with_user(uri.user))
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def _set_du(run: Run, value: Value) -> None:
