@@ -7,8 +7,9 @@ import logging
 from collections import deque
 from typing import Protocol
 
-from dlgmgmt.dialog.wheel import Timer
 from dlgmgmt.sip import build
+from dlgmgmt.sip.branch import Branch, rank
+from dlgmgmt.sip.hooks import Asked, DropPlan, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.locate import Destination, Locator
 from dlgmgmt.sip.message import Message
@@ -18,8 +19,6 @@ from dlgmgmt.sip.stack import TransactionStack
 from dlgmgmt.sip.transaction import ClientTransaction, ServerTransaction
 
 _LOG = logging.getLogger(__name__)
-
-_PREFERRED = frozenset({401, 407, 415, 420, 484})
 
 
 class Core(Protocol):
@@ -46,49 +45,6 @@ class Observer(Protocol):
         """Every branch has its final reply; called once."""
 
 
-class Branch:
-    """One target of the request, and the client transaction to it."""
-
-    __slots__ = (
-        "cancel_wanted",
-        "cancelled",
-        "context",
-        "done",
-        "guard",
-        "index",
-        "provisional",
-        "reply",
-        "status",
-        "timed_out",
-        "timer_c",
-        "tx",
-    )
-
-    def __init__(self, context: ResponseContext, index: int) -> None:
-        self.context = context
-        self.index = index
-        self.tx: ClientTransaction | None = None
-        self.done = False
-        self.status = 0
-        self.reply: Message | None = None
-        self.provisional = False
-        self.cancelled = False
-        self.cancel_wanted: str | None = None
-        self.timed_out = False
-        self.timer_c: Timer | None = None
-        self.guard: Timer | None = None
-
-    def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
-        """A reply from this branch's target."""
-        self.context.branch_reply(self, transaction, reply)
-
-    def on_timeout(self, transaction: ClientTransaction) -> None:
-        """Timer B or F."""
-        del transaction
-        self.timed_out = True
-        self.context.branch_ended(self, 408)
-
-
 class _Cancel:
     """The CANCEL's own transaction: its reply says nothing that the INVITE's does not."""
 
@@ -103,12 +59,18 @@ _CANCEL = _Cancel()
 
 
 class ResponseContext:
-    """Forwards one request and answers it. observer: told what happens, None for nobody."""
+    """Forwards one request and answers it.
+
+    observer: told what happens, None for nobody. asked: who decided where it goes, and may want to
+    see its replies and its failure; None for nobody.
+    """
 
     __slots__ = (
+        "_asked",
         "_branches",
         "_cancelled",
         "_core",
+        "_deciding",
         "_invite",
         "_mark",
         "_method",
@@ -129,6 +91,7 @@ class ResponseContext:
         outgoing: Outgoing,
         mark: int,
         observer: Observer | None,
+        asked: Asked | None = None,
     ) -> None:
         self._core = core
         self.server = server
@@ -143,6 +106,9 @@ class ResponseContext:
         self._cancelled = False
         self._silent = False
         self._starting = False
+        self._asked = asked
+        # The routing has been asked what to do about the failure of all branches.
+        self._deciding = False
         self.finished = False
 
     # -- sending -------------------------------------------------------------------------------
@@ -198,6 +164,21 @@ class ResponseContext:
 
     def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
         """A reply on one branch (16.7)."""
+        asked = self._asked
+        if asked is None or not asked.routing.replies:
+            self._replied(branch, tx, reply)
+            return
+
+        def then(passed: Message | None) -> None:
+            if passed is not None:
+                self._replied(branch, tx, passed)
+            else:
+                # Kept from the caller, but the branch is alive.
+                self._rings(branch, reply.status)
+
+        asked.routing.reply(asked.state, branch.index, reply, then)
+
+    def _replied(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
         status = reply.status
         if status < 200:
             self._provisional(branch, tx, reply)
@@ -208,6 +189,13 @@ class ResponseContext:
             self.branch_ended(branch, status)
 
     def _provisional(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
+        self._rings(branch, reply.status)
+        if branch.done or reply.status == 100:
+            return
+        if not self.server.answered and self._observed(branch, tx, reply):
+            self.server.respond(reply.status, reply.without_top_via())
+
+    def _rings(self, branch: Branch, status: int) -> None:
         branch.provisional = True
         if branch.cancel_wanted is not None:
             extra, branch.cancel_wanted = branch.cancel_wanted, None
@@ -216,12 +204,8 @@ class ResponseContext:
             return
         # Until the first provisional timer B bounds the wait; 100 starts timer C but, unlike the
         # others, does not reset it (16.7 point 2).
-        if self._invite and not branch.cancelled and (reply.status > 100 or branch.timer_c is None):
+        if self._invite and not branch.cancelled and (status > 100 or branch.timer_c is None):
             self._set_timer_c(branch)
-        if reply.status == 100:
-            return
-        if not self.server.answered and self._observed(branch, tx, reply):
-            self.server.respond(reply.status, reply.without_top_via())
 
     def _success(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
         first = not branch.done
@@ -276,8 +260,41 @@ class ResponseContext:
         self._settle()
 
     def _settle(self) -> None:
-        if self.finished or self._starting or self._queue or self._open:
+        if self.finished or self._starting or self._queue or self._open or self._deciding:
             return
+        if not self.server.answered and not self._silent and not self._cancelled:
+            asked = self._asked
+            if asked is not None and asked.routing.failures:
+                self._deciding = True
+                codes = tuple(branch.status for branch in self._branches)
+                best = min(self._branches, key=rank).status
+                asked.routing.failed(asked.state, codes, best, self._decided)
+                return
+        self._conclude()
+
+    def _decided(self, plan: Plan | None) -> None:
+        """What is to be done about the failure of all branches."""
+        self._deciding = False
+        if self.finished:
+            return
+        if self.server.answered or self._cancelled:
+            plan = None
+        if isinstance(plan, RelayPlan):
+            room = self._core.settings.max_branches - len(self._branches)
+            targets = list(plan.targets[: max(room, 0)])
+            if targets:
+                self.start(targets, parallel=plan.parallel)
+                return
+        elif isinstance(plan, ReplyPlan):
+            self.respond(plan.status, plan.reason, plan.headers)
+            if self._observer is not None:
+                self._observer.on_failed(plan.status)
+            self._silent = True
+        elif isinstance(plan, DropPlan):
+            self.server.terminate()
+        self._conclude()
+
+    def _conclude(self) -> None:
         self.finished = True
         if not self.server.answered and not self._silent:
             self._answer()
@@ -290,7 +307,7 @@ class ResponseContext:
 
     def _answer(self) -> None:
         """Choose the best failure and send it (16.7 point 6)."""
-        best = min(self._branches, key=_rank)
+        best = min(self._branches, key=rank)
         status = best.status
         local = best.reply is None
         if self._cancelled and local and status in (408, 503):
@@ -370,15 +387,3 @@ class ResponseContext:
         if branch.tx is not None:
             branch.tx.terminate()
         self.branch_ended(branch, 487)
-
-
-def _rank(branch: Branch) -> tuple[int, int, int]:
-    status = branch.status
-    group = 0 if status >= 600 else status // 100
-    if status in _PREFERRED:
-        weight = 0
-    elif status in (408, 487) or (status == 503 and branch.reply is None):
-        weight = 2
-    else:
-        weight = 1
-    return group, weight, status

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from dlgmgmt.sip import build, grammar
 from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.locate import is_numeric
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.settings import Route
@@ -14,15 +15,21 @@ from dlgmgmt.sip.uri import DEFAULT_PORT, Uri, parse_uri
 
 
 class Target(NamedTuple):
-    """One place to forward to: the Request-URI and the Route values to send it with."""
+    """One place to forward to: the Request-URI and the Route values to send it with.
+
+    destination: URI of the next hop where it is not what these say. edits: header changes of this
+    branch alone.
+    """
 
     uri: str
-    routes: tuple[str, ...]
+    routes: tuple[str, ...] = ()
+    destination: str | None = None
+    edits: Edits | None = None
 
     @property
     def next_hop(self) -> str:
         """The URI that is looked up."""
-        return build.next_hop_uri(self.uri, self.routes)
+        return self.destination or build.next_hop_uri(self.uri, self.routes)
 
 
 class Hop(NamedTuple):
@@ -48,7 +55,7 @@ class Router:
         self._bound = {(sock.host, sock.port) for sock in sockets if not sock.wildcard}
         self._wildcard_ports = {sock.port for sock in sockets if sock.wildcard}
         self._routes = routes
-        self._rr_param = rr_param
+        self.rr_param = rr_param
         self._parsed = [[parse_uri(target) for target in route.targets] for route in routes]
 
     def is_own(self, uri: Uri) -> bool:
@@ -72,7 +79,7 @@ class Router:
             return Hop(uri, (), False, None, parsed if own else None)
         if own and parsed is not None and not parsed.user and self._is_record(parsed):
             # A strict router put our Record-Route value into the Request-URI.
-            did = parsed.param(self._rr_param)
+            did = parsed.param(self.rr_param)
             uri = grammar.name_addr(routes.pop(), "Route").uri
             changed = True
             parsed = parse_uri(uri)
@@ -81,13 +88,13 @@ class Router:
             route = _route_uri(routes[0])
             if route is None or not self.is_own(route):
                 break
-            did = did or route.param(self._rr_param)
+            did = did or route.param(self.rr_param)
             del routes[0]
             changed = True
         return Hop(uri, tuple(routes), changed, did, parsed if own and not routes else None)
 
     def _is_record(self, uri: Uri) -> bool:
-        return uri.loose or uri.param(self._rr_param) is not None
+        return uri.loose or uri.param(self.rr_param) is not None
 
     def targets(self, uri: Uri) -> tuple[list[str], bool] | None:
         """The configured targets of an initial request, and whether to fork in parallel.
@@ -106,7 +113,7 @@ class Router:
     def own_record_index(self, record_route: list[str], did: str) -> tuple[int, int] | None:
         """First and last index of the own values in a Record-Route list, None if not there."""
         # The id was drawn here: a value that carries it is the own one.
-        marks = f"{self._rr_param}={did}>", f"{self._rr_param}={did};"
+        marks = f"{self.rr_param}={did}>", f"{self.rr_param}={did};"
         own = [i for i, v in enumerate(record_route) if marks[0] in v or marks[1] in v]
         return (own[0], own[-1]) if own else None
 
@@ -131,4 +138,4 @@ class _StrictTarget(Target):
 
     @property
     def next_hop(self) -> str:
-        return self.uri
+        return self.destination or self.uri

@@ -13,12 +13,12 @@ import re
 from dlgmgmt.sip import grammar
 from dlgmgmt.sip.errors import BadMessage, NotSip
 from dlgmgmt.sip.grammar import TOKEN, Via
+from dlgmgmt.sip.headers import NAMES, Edits, edit_lines, read_name
 
 _START = re.compile(
     rf"({TOKEN}) (\S++) SIP/2\.0|SIP/2\.0 ([1-6][0-9]{{2}})(?: ([^\r\n]*+))?",
     re.ASCII | re.IGNORECASE,
 )
-_NAME = re.compile(TOKEN, re.ASCII)
 _LINE_END = re.compile(r"\r?\n")
 # The look-behind keeps it linear: a run of blanks is tried once, from its first one.
 _FOLD = re.compile(r"(?<![ \t])[ \t]*+\r?\n[ \t]++")
@@ -26,6 +26,8 @@ _CSEQ = re.compile(rf"([0-9]{{1,10}})\s++({TOKEN})", re.ASCII)
 _END = re.compile(rb"\r?\n\r?\n")
 
 MAX_HEADERS = 256
+
+_NOWHERE = ("", 0)
 
 _METHODS = frozenset(
     [
@@ -46,51 +48,14 @@ _METHODS = frozenset(
     ]
 )
 
-COMPACT = {
-    "v": "via",
-    "f": "from",
-    "t": "to",
-    "i": "call-id",
-    "m": "contact",
-    "l": "content-length",
-    "c": "content-type",
-    "k": "supported",
-    "s": "subject",
-    "e": "content-encoding",
-    "o": "event",
-    "r": "refer-to",
-    "u": "allow-events",
-}
-# Spelling as met, with its colon -> name; filled up to a bound, so that a stranger's inventions
-# cannot grow it.
-_NAMES: dict[str, str] = {}
-_MAX_NAMES = 512
-_MAX_NAME = 64
-
-
-def _canonical(name: str) -> str:
-    low = name.lower()
-    low = COMPACT.get(low, low)
-    if len(_NAMES) < _MAX_NAMES and len(name) <= _MAX_NAME:
-        _NAMES[name + ":"] = low
-    return low
-
-
-def _read_name(line: str) -> str:
-    """The name of a header line that is spelled in a way not met before."""
-    colon = line.find(":")
-    name = line[:colon].rstrip(" \t") if colon > 0 else ""
-    if _NAME.fullmatch(name) is None:
-        raise BadMessage(400, "Malformed header line")
-    return _canonical(name)
-
 
 class Message:
     """A request (``method`` and ``uri`` set) or a reply (``status`` and ``reason`` set).
 
     header_lines: in order, without line ends (a folded header is one of them, its inner line
     ends kept). names: their lower-case long names. body: as received, cut to Content-Length.
-    defect: what is wrong with a message whose start line could be read.
+    defect: what is wrong with a message whose start line could be read. source: numeric host and
+    port that it came from, if it came from the network.
     """
 
     __slots__ = (
@@ -105,6 +70,7 @@ class Message:
         "method",
         "names",
         "reason",
+        "source",
         "status",
         "uri",
     )
@@ -138,6 +104,7 @@ class Message:
         self._from_tag: str | None = None
         self._to_tag: str | None = None
         self.defect: BadMessage | None = None
+        self.source = _NOWHERE
         try:
             self._scan(lines)
             self._check_ends(plain=plain, ended=cut >= 0)
@@ -179,7 +146,7 @@ class Message:
         del lines[0]
         if len(lines) > MAX_HEADERS:
             raise BadMessage(400, "Too many headers")
-        known = _NAMES
+        known = NAMES
         names = [known.get(line[: line.find(":") + 1]) for line in lines]
         if None not in names:
             self.header_lines, self.names = lines, names
@@ -200,7 +167,7 @@ class Message:
             if name is None and line[:1] in (" ", "\t") and self.header_lines:
                 self.header_lines[-1] += "\r\n" + line
                 continue
-            self.names.append(name or _read_name(line))
+            self.names.append(name or read_name(line))
             self.header_lines.append(line)
 
     def _check_ends(self, *, plain: bool, ended: bool) -> None:
@@ -352,6 +319,19 @@ class Message:
         """The text of the topmost Via value."""
         value = self.need("via")
         return value[: grammar.first_part_end(value)].strip()
+
+    def edited(self, edits: Edits) -> Message:
+        """A copy with other headers; the message itself stays as it is."""
+        new = Message.__new__(Message)
+        for name in Message.__slots__:
+            setattr(new, name, getattr(self, name))
+        new.set_lines(*edit_lines(self.names, self.header_lines, edits))
+        return new
+
+    def set_lines(self, names: list[str | None], lines: list[str]) -> None:
+        """Replace all header lines."""
+        self.names, self.header_lines = names, lines
+        self._index()
 
     # -- writing ---------------------------------------------------------------------------------
 

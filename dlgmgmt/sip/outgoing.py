@@ -6,6 +6,7 @@ import zlib
 
 from dlgmgmt.sip import grammar
 from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.hop import Hop, Target
 from dlgmgmt.sip.locate import is_numeric
 from dlgmgmt.sip.message import Message
@@ -17,17 +18,21 @@ class Outgoing:
     """A request ready to be sent to any number of targets.
 
     The part that all branches share is spliced once. record: Record-Route parameters of the own
-    value (``lr;did=...``), "" for none. in_sock: the socket that the request came in on.
+    value (``lr;did=...``), "" for none. in_sock: the socket that the request came in on. edits:
+    header changes for all branches.
     """
 
-    __slots__ = ("_in_sock", "_middle", "_msg", "_record", "method")
+    __slots__ = ("_drop_route", "_in_sock", "_middle", "_msg", "_record", "method")
 
-    def __init__(self, msg: Message, hop: Hop, in_sock: UdpSocket, record: str) -> None:
-        self._msg = msg
+    def __init__(
+        self, msg: Message, hop: Hop, in_sock: UdpSocket, record: str, edits: Edits | None = None
+    ) -> None:
+        self._msg = msg if edits is None else msg.edited(edits)
         self.method = msg.method
         self._in_sock = in_sock
         self._record = record
-        self._middle = _splice(msg, drop_route=hop.changed or bool(hop.routes))
+        self._drop_route = hop.changed or bool(hop.routes)
+        self._middle = _splice(self._msg, drop_route=self._drop_route)
 
     def build(self, target: Target, branch: str, sock: UdpSocket, host: str) -> bytes:
         """The message for one branch, sent from ``sock`` to the numeric ``host``."""
@@ -46,7 +51,10 @@ class Outgoing:
                 )
         for route in target.routes:
             head += f"Route: {route}\r\n"
-        return msg.encode(head + self._middle)
+        if target.edits is None:
+            return msg.encode(head + self._middle)
+        edited = msg.edited(target.edits)
+        return edited.encode(head + _splice(edited, drop_route=self._drop_route))
 
 
 def _sent_by(sock: UdpSocket, host: str) -> str:

@@ -4,51 +4,28 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 
-from dlgmgmt.dialog.did import decode_did
-from dlgmgmt.dialog.errors import TableFull
-from dlgmgmt.dialog.model import Dialog, DialogInit, Direction
 from dlgmgmt.dialog.settings import DialogSettings
-from dlgmgmt.dialog.states import IllegalEvent
-from dlgmgmt.dialog.tracker import Match, Tracker
+from dlgmgmt.dialog.tracker import Tracker
 from dlgmgmt.sip import build, grammar
-from dlgmgmt.sip.context import Observer, ResponseContext
+from dlgmgmt.sip.context import ResponseContext
 from dlgmgmt.sip.errors import BadMessage, NotSip
+from dlgmgmt.sip.forward import Counters, Forwarder, PendingRequest, followed, routed
 from dlgmgmt.sip.grammar import Via
-from dlgmgmt.sip.hop import Hop, Router, Target, forward_target
+from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.locate import Destination, Locator
 from dlgmgmt.sip.message import Message, check_request
-from dlgmgmt.sip.observe import InviteObserver, RequestObserver
-from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark, max_forwards
+from dlgmgmt.sip.outgoing import Outgoing, loop_mark, max_forwards
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import ServerKey, TransactionStack, server_key
 from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.transaction import ServerTransaction, TxState
 from dlgmgmt.sip.transport import Address, UdpSocket
-from dlgmgmt.sip.uri import parse_uri
 
 _LOG = logging.getLogger(__name__)
 
 _RPORT = re.compile(r";\s*rport(?=\s*(?:;|$))", re.IGNORECASE)
-_DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 _KEEPALIVE = b"\r\n\0 "
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the proxy has seen. Signalling thread only; others may read."""
-
-    requests: int = 0
-    replies: int = 0
-    not_sip: int = 0
-    bad_requests: int = 0
-    bad_replies: int = 0
-    stray_replies: int = 0
-    stray_acks: int = 0
-    retransmissions: int = 0
-    overload: int = 0
-    errors: int = 0
 
 
 class Proxy:
@@ -72,10 +49,8 @@ class Proxy:
         self.stack = stack
         self.locator = locator
         self.counters = Counters()
-        self._dialogs = dialog_settings
-        self._tracker = tracker
-        self._table = tracker.table
-        self._router = Router(locator.sockets, settings.routes, dialog_settings.rr_param)
+        router = Router(locator.sockets, settings.routes, dialog_settings.rr_param)
+        self.forwarder = Forwarder(self, router, tracker)
 
     # -- input ---------------------------------------------------------------------------------
 
@@ -117,7 +92,7 @@ class Proxy:
 
     def _request(self, msg: Message, source: Address, sock: UdpSocket) -> None:
         self.counters.requests += 1
-        peer = source
+        peer = msg.source = source
         try:
             via = msg.top_via()
             peer = self._mark_source(msg, via, source)
@@ -179,14 +154,15 @@ class Proxy:
             return
         server_tx = self.stack.new_server(key, msg, peer, sock)
         try:
-            self._forward(msg, server_tx)
+            self.forwarder.request(msg, server_tx)
         except BadMessage as error:
             _LOG.info("%s callid=%r: %s", method, msg.callid, error)
-            self._answer(server_tx, error.status, error.reason)
+            self.answer(server_tx, error.status, error.reason)
 
-    def _answer(
+    def answer(
         self, server: ServerTransaction, status: int, reason: str = "", extra: str = ""
     ) -> None:
+        """Answer a request with a reply of the proxy's own; extra: header lines with CRLF."""
         request = server.request
         if request is None:
             return
@@ -209,23 +185,23 @@ class Proxy:
         invite = self.stack.servers.get(server_key(msg, via, "INVITE"))
         server = self.stack.new_server(key, msg, peer, sock)
         if invite is None:
-            self._answer(server, 481)
+            self.answer(server, 481)
             return
-        self._answer(server, 200)
+        self.answer(server, 200)
         context = invite.user
-        if isinstance(context, ResponseContext) and not invite.answered:
+        if isinstance(context, (ResponseContext, PendingRequest)) and not invite.answered:
             context.cancel(msg.lines("reason"))
 
     def _ack(self, msg: Message, sock: UdpSocket) -> None:
         """The ACK for a 2xx: forwarded end to end, without a transaction (16.11)."""
-        hop = self._router.preprocess(msg)
+        hop = self.forwarder.router.preprocess(msg)
         text = msg.get("max-forwards")
         if text is not None and max_forwards(text) == 0:
             self.counters.stray_acks += 1
             return
-        target = _routed(hop)
-        match = self._within(msg, hop)
-        target = target or _followed(match)
+        target = routed(hop)
+        match = self.forwarder.match(msg, hop)
+        target = target or followed(match)
         if target is None:
             self.counters.stray_acks += 1
             return
@@ -240,149 +216,3 @@ class Proxy:
                 self.terminator.acked(match.dialog, match.leg)
 
         self.locator.locate(target.next_hop, sock, located)
-
-    # -- requests ------------------------------------------------------------------------------
-
-    def _forward(self, msg: Message, server: ServerTransaction) -> None:
-        """Validate (16.3), preprocess (16.4), find targets (16.5) and forward (16.6)."""
-        text = msg.get("max-forwards")
-        if text is not None and max_forwards(text) == 0:
-            raise BadMessage(483, "Too Many Hops")
-        unsupported = msg.all("proxy-require")
-        if unsupported:
-            extra = f"Unsupported: {', '.join(unsupported)}\r\n"
-            self._answer(server, 420, extra=extra)
-            return
-        hop = self._router.preprocess(msg)
-        mark = loop_mark(msg, hop)
-        if has_looped(msg, mark, self.locator.sockets):
-            raise BadMessage(482, "Loop Detected")
-        if msg.to_tag:
-            self._forward_within(msg, hop, mark, server)
-        else:
-            self._forward_initial(msg, hop, mark, server)
-
-    def _within(self, msg: Message, hop: Hop) -> Match | None:
-        did = hop.did if hop.did and decode_did(hop.did) else None
-        try:
-            return self._tracker.request(
-                did, msg.callid, msg.from_tag, msg.to_tag, msg.method, msg.cseq[0]
-            )
-        except IllegalEvent as error:
-            _LOG.info("callid=%r: %s", msg.callid, error)
-            return None
-
-    def _forward_within(self, msg: Message, hop: Hop, mark: int, server: ServerTransaction) -> None:
-        # What can be refused is read before the dialog hears of the request.
-        contact = _contact(msg)
-        target = _routed(hop)
-        match = self._within(msg, hop)
-        observer: Observer | None = None
-        if match is not None:
-            observer = RequestObserver(match, msg.method, contact, self._tracker)
-        target = target or _followed(match)
-        if target is None:
-            self._answer(server, 481)
-            if observer is not None:
-                observer.on_finished()
-            return
-        if msg.method == "INVITE":
-            self._answer(server, 100)
-        outgoing = Outgoing(msg, hop, server.sock, "")
-        context = ResponseContext(self, server, outgoing, mark, observer)
-        server.user = context
-        context.start([target], parallel=True)
-
-    def _forward_initial(
-        self, msg: Message, hop: Hop, mark: int, server: ServerTransaction
-    ) -> None:
-        targets, parallel = self._targets(msg, hop)
-        if not targets:
-            if msg.method == "OPTIONS" and hop.own_uri is not None and not hop.own_uri.user:
-                # RFC 3261 11: addressed to the proxy itself.
-                extra = "Accept: */*\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\nSupported: \r\n"
-                self._answer(server, 200, extra=extra)
-            else:
-                self._answer(server, 404)
-            return
-        record = ""
-        observer: Observer | None = None
-        dialog: Dialog | None = None
-        if msg.method == "INVITE":
-            opened = self._open_dialog(msg, server)
-            if opened is None:
-                return
-            dialog, new = opened
-            record = f"lr;{self._dialogs.rr_param}={dialog.did}"
-            self._answer(server, 100)
-            if new:
-                observer = InviteObserver(dialog, self._tracker, self._router, self.terminator)
-        elif msg.method in _DIALOG_METHODS:
-            record = "lr"
-        outgoing = Outgoing(msg, hop, server.sock, record)
-        context = ResponseContext(self, server, outgoing, mark, observer)
-        server.user = context
-        if dialog is not None and observer is not None:
-            dialog.transaction = context
-        context.start(targets[: self.settings.max_branches], parallel=parallel)
-
-    def _targets(self, msg: Message, hop: Hop) -> tuple[list[Target], bool]:
-        if hop.routes:
-            return [forward_target(hop.uri, hop.routes)], True
-        uri = hop.own_uri
-        if uri is None or uri.user or msg.method != "OPTIONS":
-            parsed = uri or parse_uri(hop.uri)
-            found = self._router.targets(parsed)
-            if found is not None:
-                uris, parallel = found
-                return [Target(uri, ()) for uri in uris], parallel
-        return ([], True) if uri is not None else ([Target(hop.uri, ())], True)
-
-    def _open_dialog(self, msg: Message, server: ServerTransaction) -> tuple[Dialog, bool] | None:
-        init = DialogInit(
-            callid=msg.callid,
-            from_tag=msg.from_tag,
-            from_uri=msg.from_uri,
-            to_uri=msg.to_uri,
-            req_uri=msg.uri,
-            cseq=msg.cseq[0],
-            contact=_contact(msg),
-            route_set=tuple(msg.all("record-route")),
-            bind_addr=server.sock.name,
-            lifetime=self._dialogs.default_timeout,
-        )
-        try:
-            return self._table.open(init)
-        except TableFull as error:
-            self.counters.overload += 1
-            _LOG.warning("INVITE refused: %s", error)
-            self._answer(server, 503, extra="Retry-After: 5\r\n")
-            return None
-
-
-def _contact(msg: Message) -> str:
-    return msg.contact_uri
-
-
-def _routed(hop: Hop) -> Target | None:
-    """Where a sequential request says that it goes; None if that is here. Raises BadMessage."""
-    if hop.routes or hop.own_uri is None:
-        return forward_target(hop.uri, hop.routes)
-    return None
-
-
-def _followed(match: Match | None) -> Target | None:
-    """Where the dialog says that a request for this address goes; None if it does not know.
-
-    A peer that ignores Record-Route sends to us what is meant for the other side.
-    """
-    if match is None or match.leg is None:
-        return None
-    if match.direction is Direction.DOWNSTREAM:
-        uri, routes = match.leg.callee_contact, match.leg.callee_route_set
-    else:
-        uri, routes = match.dialog.caller_contact, match.dialog.caller_route_set
-    try:
-        return forward_target(uri, routes) if uri else None
-    except BadMessage:
-        return None

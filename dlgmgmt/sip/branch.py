@@ -1,0 +1,77 @@
+"""One target of a forwarded request, and how its failure ranks (RFC 3261 16.7 point 6)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dlgmgmt.dialog.wheel import Timer
+from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.transaction import ClientTransaction
+
+_PREFERRED = frozenset({401, 407, 415, 420, 484})
+
+
+class BranchUser(Protocol):
+    """The response context."""
+
+    def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message, /) -> None:
+        """A reply on one branch."""
+
+    def branch_ended(self, branch: Branch, status: int, /) -> None:
+        """A branch has its final failure."""
+
+
+class Branch:
+    """One target of the request, and the client transaction to it."""
+
+    __slots__ = (
+        "cancel_wanted",
+        "cancelled",
+        "context",
+        "done",
+        "guard",
+        "index",
+        "provisional",
+        "reply",
+        "status",
+        "timed_out",
+        "timer_c",
+        "tx",
+    )
+
+    def __init__(self, context: BranchUser, index: int) -> None:
+        self.context = context
+        self.index = index
+        self.tx: ClientTransaction | None = None
+        self.done = False
+        self.status = 0
+        self.reply: Message | None = None
+        self.provisional = False
+        self.cancelled = False
+        self.cancel_wanted: str | None = None
+        self.timed_out = False
+        self.timer_c: Timer | None = None
+        self.guard: Timer | None = None
+
+    def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
+        """A reply from this branch's target."""
+        self.context.branch_reply(self, transaction, reply)
+
+    def on_timeout(self, transaction: ClientTransaction) -> None:
+        """Timer B or F."""
+        del transaction
+        self.timed_out = True
+        self.context.branch_ended(self, 408)
+
+
+def rank(branch: Branch) -> tuple[int, int, int]:
+    """What a failure is worth to the caller; the smallest is answered."""
+    status = branch.status
+    group = 0 if status >= 600 else status // 100
+    if status in _PREFERRED:
+        weight = 0
+    elif status in (408, 487) or (status == 503 and branch.reply is None):
+        weight = 2
+    else:
+        weight = 1
+    return group, weight, status

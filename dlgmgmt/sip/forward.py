@@ -1,0 +1,369 @@
+"""Requests on their way through: targets, dialogs and the context that forwards (16.4 to 16.6)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from dlgmgmt.dialog.did import decode_did
+from dlgmgmt.dialog.errors import TableFull
+from dlgmgmt.dialog.model import Dialog, DialogInit, Direction
+from dlgmgmt.dialog.states import IllegalEvent, State
+from dlgmgmt.dialog.tracker import Match, Tracker
+from dlgmgmt.sip.context import Core, Observer, ResponseContext
+from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.hooks import Asked, Plan, RelayPlan, ReplyPlan, Routing
+from dlgmgmt.sip.hop import Hop, Router, Target, forward_target
+from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.observe import InviteObserver, RequestObserver
+from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark, max_forwards
+from dlgmgmt.sip.terminate import Terminator
+from dlgmgmt.sip.transaction import ServerTransaction
+from dlgmgmt.sip.uri import parse_uri
+
+_LOG = logging.getLogger(__name__)
+
+_DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+_RETRY_AFTER = "Retry-After: 5\r\n"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the proxy has seen. Signalling thread only; others may read."""
+
+    requests: int = 0
+    replies: int = 0
+    not_sip: int = 0
+    bad_requests: int = 0
+    bad_replies: int = 0
+    stray_replies: int = 0
+    stray_acks: int = 0
+    retransmissions: int = 0
+    overload: int = 0
+    errors: int = 0
+
+
+class ForwardCore(Core, Protocol):
+    """What the forwarder needs of the proxy."""
+
+    counters: Counters
+    terminator: Terminator
+
+    def answer(
+        self, server: ServerTransaction, status: int, reason: str = "", extra: str = ""
+    ) -> None:
+        """Answer a request with a reply of the proxy's own; extra: header lines with CRLF."""
+
+
+class Incoming(NamedTuple):
+    """A valid request: after Route preprocessing, with its loop mark and server transaction."""
+
+    msg: Message
+    hop: Hop
+    mark: int
+    server: ServerTransaction
+
+
+class Forwarder:
+    """Forwards requests; ``routing`` decides about them where it wants to, else the settings."""
+
+    def __init__(self, core: ForwardCore, router: Router, tracker: Tracker) -> None:
+        self.routing: Routing | None = None
+        self.router = router
+        self.tracker = tracker
+        self._core = core
+        self._table = tracker.table
+
+    def request(self, msg: Message, server: ServerTransaction) -> None:
+        """Validate (16.3), preprocess (16.4), and forward; raises BadMessage."""
+        text = msg.get("max-forwards")
+        if text is not None and max_forwards(text) == 0:
+            raise BadMessage(483, "Too Many Hops")
+        unsupported = msg.all("proxy-require")
+        if unsupported:
+            extra = f"Unsupported: {', '.join(unsupported)}\r\n"
+            self._core.answer(server, 420, extra=extra)
+            return
+        hop = self.router.preprocess(msg)
+        mark = loop_mark(msg, hop)
+        if has_looped(msg, mark, self._core.locator.sockets):
+            raise BadMessage(482, "Loop Detected")
+        incoming = Incoming(msg, hop, mark, server)
+        if self.routing is not None and self.routing.requests:
+            self._ask(incoming, self.routing)
+        elif msg.to_tag:
+            self._within(incoming, None, None)
+        else:
+            self._initial(incoming, None, None, None)
+
+    # -- the routing of somebody else ------------------------------------------------------------
+
+    def _ask(self, incoming: Incoming, routing: Routing) -> None:
+        pending = PendingRequest(self, incoming, routing)
+        incoming.server.user = pending
+        if incoming.msg.method == "INVITE":
+            # 17.2.1: whoever decides may take longer than 200 ms.
+            self._core.answer(incoming.server, 100)
+        routing.request(pending)
+
+    def decided(self, incoming: Incoming, plan: Plan, asked: Asked, opened: Dialog | None) -> None:
+        """Carry out what was decided; opened: a dialog that was made for this request."""
+        try:
+            if isinstance(plan, RelayPlan):
+                if opened is not None and opened.state is State.DELETED:
+                    # An operator has ended the call meanwhile.
+                    plan = ReplyPlan(488, "Ended")
+                elif incoming.msg.to_tag:
+                    self._within(incoming, plan, asked)
+                else:
+                    self._initial(incoming, plan, asked, opened)
+        except BadMessage as error:
+            _LOG.info("%s callid=%r: %s", incoming.msg.method, incoming.msg.callid, error)
+            plan = ReplyPlan(error.status, error.reason)
+        if isinstance(plan, ReplyPlan):
+            self._core.answer(incoming.server, plan.status, plan.reason, plan.headers)
+            self.undo(opened, plan.status)
+        elif not isinstance(plan, RelayPlan):
+            incoming.server.terminate()
+            self.undo(opened, 0)
+
+    def undo(self, opened: Dialog | None, status: int) -> None:
+        """A dialog that was made for a request which was not forwarded has failed."""
+        if opened is not None:
+            self.tracker.invite_failed(opened, status)
+            self._table.release(opened)
+
+    def cancelled(self, server: ServerTransaction) -> None:
+        """CANCEL came before the request was forwarded."""
+        self._core.answer(server, 487)
+
+    def find(self, msg: Message) -> tuple[Dialog, bool] | None:
+        """The dialog of a sequential request, and whether it goes to the caller. Any thread."""
+        hop = self.router.preprocess(msg)
+        entry = self._table.entry_of(msg.callid)
+        with entry.lock:
+            found = self._table.match(entry, _did(hop), msg.callid, msg.from_tag, msg.to_tag)
+        if found is None:
+            return None
+        dialog, _, direction = found
+        return dialog, direction is Direction.UPSTREAM
+
+    def open(self, msg: Message, bind_addr: str, req_uri: str | None = None) -> tuple[Dialog, bool]:
+        """The dialog of an initial INVITE, and whether it is new. Any thread.
+
+        req_uri: what to note as its request URI, the message's by default. Raises TableFull and
+        BadMessage.
+        """
+        return self._table.open(
+            DialogInit(
+                callid=msg.callid,
+                from_tag=msg.from_tag,
+                from_uri=msg.from_uri,
+                to_uri=msg.to_uri,
+                req_uri=msg.uri if req_uri is None else req_uri,
+                cseq=msg.cseq[0],
+                contact=msg.contact_uri,
+                route_set=tuple(msg.all("record-route")),
+                bind_addr=bind_addr,
+                lifetime=self._table.settings.default_timeout,
+            )
+        )
+
+    def configured(self, uri: str) -> tuple[list[str], bool] | None:
+        """The configured targets of a Request-URI and whether to fork in parallel; None if none.
+
+        Any thread. Raises BadMessage.
+        """
+        return self.router.targets(parse_uri(uri))
+
+    # -- within a dialog -------------------------------------------------------------------------
+
+    def match(self, msg: Message, hop: Hop) -> Match | None:
+        """The dialog that a sequential request belongs to; it hears of the request."""
+        try:
+            return self.tracker.request(
+                _did(hop), msg.callid, msg.from_tag, msg.to_tag, msg.method, msg.cseq[0]
+            )
+        except IllegalEvent as error:
+            _LOG.info("callid=%r: %s", msg.callid, error)
+            return None
+
+    def _within(self, incoming: Incoming, plan: RelayPlan | None, asked: Asked | None) -> None:
+        msg, hop, mark, server = incoming
+        # What can be refused is read before the dialog hears of the request.
+        contact = msg.contact_uri
+        target = routed(hop)
+        match = self.match(msg, hop)
+        observer: Observer | None = None
+        if match is not None:
+            observer = RequestObserver(match, msg.method, contact, self.tracker)
+        target = target or followed(match)
+        targets = _planned(plan, hop) or ([target] if target is not None else [])
+        if not targets:
+            self._core.answer(server, 481)
+            if observer is not None:
+                observer.on_finished()
+            return
+        if msg.method == "INVITE" and asked is None:
+            self._core.answer(server, 100)
+        edits = plan.edits if plan is not None else None
+        outgoing = Outgoing(msg, hop, server.sock, "", edits)
+        context = ResponseContext(self._core, server, outgoing, mark, observer, asked)
+        server.user = context
+        context.start(targets[: self._core.settings.max_branches], parallel=True)
+
+    # -- initial requests ------------------------------------------------------------------------
+
+    def _initial(
+        self,
+        incoming: Incoming,
+        plan: RelayPlan | None,
+        asked: Asked | None,
+        opened: Dialog | None,
+    ) -> None:
+        msg, hop, mark, server = incoming
+        targets, parallel = self._targets(msg, hop, plan)
+        if not targets:
+            self._nowhere(incoming)
+            self.undo(opened, 404)
+            return
+        dialog = plan.dialog if plan is not None else None
+        if plan is None and msg.method == "INVITE":
+            found = self._open_or_refuse(msg, server)
+            if found is None:
+                return
+            dialog, new = found
+            opened = dialog if new else None
+            self._core.answer(server, 100)
+        observer: Observer | None = None
+        if opened is not None:
+            observer = InviteObserver(opened, self.tracker, self.router, self._core.terminator)
+        edits = plan.edits if plan is not None else None
+        outgoing = Outgoing(msg, hop, server.sock, self._record(msg, dialog, plan), edits)
+        context = ResponseContext(self._core, server, outgoing, mark, observer, asked)
+        server.user = context
+        if opened is not None:
+            opened.transaction = context
+        context.start(targets[: self._core.settings.max_branches], parallel=parallel)
+
+    def _record(self, msg: Message, dialog: Dialog | None, plan: RelayPlan | None) -> str:
+        """The parameters of the own Record-Route value, "" for none."""
+        if plan is None:
+            if dialog is None and msg.method not in _DIALOG_METHODS:
+                return ""
+            extra = ""
+        elif plan.record is None:
+            return ""
+        else:
+            extra = plan.record
+        record = f"lr;{extra}" if extra else "lr"
+        return record if dialog is None else f"{record};{self.router.rr_param}={dialog.did}"
+
+    def _nowhere(self, incoming: Incoming) -> None:
+        msg, hop, _, server = incoming
+        if msg.method == "OPTIONS" and hop.own_uri is not None and not hop.own_uri.user:
+            # RFC 3261 11: addressed to the proxy itself.
+            extra = "Accept: */*\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\nSupported: \r\n"
+            self._core.answer(server, 200, extra=extra)
+        else:
+            self._core.answer(server, 404)
+
+    def _targets(self, msg: Message, hop: Hop, plan: RelayPlan | None) -> tuple[list[Target], bool]:
+        planned = _planned(plan, hop)
+        if plan is not None and planned:
+            return planned, plan.parallel
+        if hop.routes:
+            return [forward_target(hop.uri, hop.routes)], True
+        uri = hop.own_uri
+        if uri is None or uri.user or msg.method != "OPTIONS":
+            parsed = uri or parse_uri(hop.uri)
+            found = self.router.targets(parsed)
+            if found is not None:
+                uris, parallel = found
+                return [Target(uri) for uri in uris], parallel
+        return ([], True) if uri is not None else ([Target(hop.uri)], True)
+
+    def _open_or_refuse(
+        self, msg: Message, server: ServerTransaction
+    ) -> tuple[Dialog, bool] | None:
+        try:
+            return self.open(msg, server.sock.name)
+        except TableFull as error:
+            self._core.counters.overload += 1
+            _LOG.warning("INVITE refused: %s", error)
+            self._core.answer(server, 503, extra=_RETRY_AFTER)
+            return None
+
+
+class PendingRequest:
+    """A request whose routing is being decided. Exactly one of decide() and refuse() ends it.
+
+    state: the routing's own, given back with replies and failures of this request.
+    """
+
+    __slots__ = ("_forwarder", "_routing", "incoming", "over", "state")
+
+    def __init__(self, forwarder: Forwarder, incoming: Incoming, routing: Routing) -> None:
+        self._forwarder = forwarder
+        self._routing = routing
+        self.incoming = incoming
+        self.over = False
+        self.state: object = None
+
+    def decide(self, plan: Plan, opened: Dialog | None) -> None:
+        """Carry out ``plan``. opened: a dialog that was made for this request, with its hold."""
+        if self.over:
+            self._forwarder.undo(opened, 487)
+            return
+        self.over = True
+        asked = Asked(self._routing, self.state)
+        self._forwarder.decided(self.incoming, plan, asked, opened)
+
+    def cancel(self, extra: str) -> None:
+        """The caller's CANCEL: what is decided later is too late."""
+        del extra
+        if not self.over:
+            self.over = True
+            self._forwarder.cancelled(self.incoming.server)
+
+
+def _did(hop: Hop) -> str | None:
+    return hop.did if hop.did and decode_did(hop.did) else None
+
+
+def _planned(plan: RelayPlan | None, hop: Hop) -> list[Target]:
+    """The targets of a plan, with the Route values that remain."""
+    if plan is None:
+        return []
+    if not hop.routes:
+        return list(plan.targets)
+    found = []
+    for target in plan.targets:
+        through = forward_target(target.uri, hop.routes)
+        found.append(through._replace(destination=target.destination, edits=target.edits))
+    return found
+
+
+def routed(hop: Hop) -> Target | None:
+    """Where a sequential request says that it goes; None if that is here. Raises BadMessage."""
+    if hop.routes or hop.own_uri is None:
+        return forward_target(hop.uri, hop.routes)
+    return None
+
+
+def followed(match: Match | None) -> Target | None:
+    """Where the dialog says that a request for this address goes; None if it does not know.
+
+    A peer that ignores Record-Route sends to us what is meant for the other side.
+    """
+    if match is None or match.leg is None:
+        return None
+    if match.direction is Direction.DOWNSTREAM:
+        uri, routes = match.leg.callee_contact, match.leg.callee_route_set
+    else:
+        uri, routes = match.dialog.caller_contact, match.dialog.caller_route_set
+    try:
+        return forward_target(uri, routes) if uri else None
+    except BadMessage:
+        return None
