@@ -7,9 +7,18 @@ from dlgmgmt.sip.message import Message
 
 REASONS = {
     100: "Trying",
+    180: "Ringing",
+    183: "Session Progress",
     200: "OK",
+    300: "Multiple Choices",
+    301: "Moved Permanently",
+    302: "Moved Temporarily",
     400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
+    405: "Method Not Allowed",
+    407: "Proxy Authentication Required",
     408: "Request Timeout",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
@@ -17,12 +26,24 @@ REASONS = {
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
     483: "Too Many Hops",
+    484: "Address Incomplete",
+    486: "Busy Here",
     487: "Request Terminated",
     488: "Not Acceptable Here",
     500: "Server Internal Error",
+    501: "Not Implemented",
     503: "Service Unavailable",
+    504: "Server Time-out",
     513: "Message Too Large",
+    600: "Busy Everywhere",
+    603: "Decline",
 }
+_CLASSES = ("", "Progress", "OK", "Moved", "Request Failure", "Server Failure", "Global Failure")
+
+
+def reason_of(status: int) -> str:
+    """The reason phrase of a status code, that of its class for one without a name here."""
+    return REASONS.get(status) or _CLASSES[status // 100]
 
 
 def reply(
@@ -42,7 +63,7 @@ def reply(
     if to_tag and to and not request.to_tag:
         to = f"{to[:-2]};tag={to_tag}\r\n"
     parts = [
-        f"SIP/2.0 {status} {reason or REASONS[status]}\r\n",
+        f"SIP/2.0 {status} {reason or reason_of(status)}\r\n",
         request.lines("via"),
         request.line("from"),
         to,
