@@ -11,7 +11,6 @@ from dlgmgmt.routing.errors import PvError, RouteError, ScriptLimit
 from dlgmgmt.routing.pv_dialog import ATTRIBUTES
 from tests.unit.routing.harness import UNIX, Bench, Env, invite, request, script, within
 
-
 TIMEOUT = script(on_timeout=print)
 
 
