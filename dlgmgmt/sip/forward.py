@@ -138,6 +138,10 @@ class Forwarder:
         """CANCEL came before the request was forwarded."""
         self._core.answer(server, 487)
 
+    def provisional(self, server: ServerTransaction, status: int, reason: str) -> None:
+        """A 1xx reply before the request is forwarded."""
+        self._core.answer(server, status, reason)
+
     def find(self, msg: Message) -> tuple[Dialog, bool] | None:
         """The dialog of a sequential request, and whether it goes to the caller. Any thread."""
         hop = self.router.preprocess(msg)
@@ -170,12 +174,19 @@ class Forwarder:
             )
         )
 
-    def configured(self, uri: str) -> tuple[list[str], bool] | None:
-        """The configured targets of a Request-URI and whether to fork in parallel; None if none.
+    def targets_of(self, uri: str) -> tuple[list[str], bool]:
+        """Where a Request-URI leads, and whether to fork in parallel. Any thread.
 
-        Any thread. Raises BadMessage.
+        The configured targets, else the URI itself; empty for the own address, or a bad URI.
         """
-        return self.router.targets(parse_uri(uri))
+        try:
+            parsed = parse_uri(uri)
+        except BadMessage:
+            return [], True
+        found = self.router.targets(parsed)
+        if found is not None:
+            return found
+        return ([], True) if self.router.is_own(parsed) else ([uri], True)
 
     # -- within a dialog -------------------------------------------------------------------------
 
@@ -198,8 +209,7 @@ class Forwarder:
         observer: Observer | None = None
         if match is not None:
             observer = RequestObserver(match, msg.method, contact, self.tracker)
-        target = target or followed(match)
-        targets = _planned(plan, hop) or ([target] if target is not None else [])
+        targets = _planned(plan, hop, target or followed(match))
         if not targets:
             self._core.answer(server, 481)
             if observer is not None:
@@ -270,9 +280,8 @@ class Forwarder:
             self._core.answer(server, 404)
 
     def _targets(self, msg: Message, hop: Hop, plan: RelayPlan | None) -> tuple[list[Target], bool]:
-        planned = _planned(plan, hop)
-        if plan is not None and planned:
-            return planned, plan.parallel
+        if plan is not None and plan.targets:
+            return _planned(plan, hop, None), plan.parallel
         if hop.routes:
             return [forward_target(hop.uri, hop.routes)], True
         uri = hop.own_uri
@@ -320,6 +329,11 @@ class PendingRequest:
         asked = Asked(self._routing, self.state)
         self._forwarder.decided(self.incoming, plan, asked, opened)
 
+    def provisional(self, status: int, reason: str) -> None:
+        """Send a 1xx reply before the decision."""
+        if not self.over:
+            self._forwarder.provisional(self.incoming.server, status, reason)
+
     def cancel(self, extra: str) -> None:
         """The caller's CANCEL: what is decided later is too late."""
         del extra
@@ -332,16 +346,15 @@ def _did(hop: Hop) -> str | None:
     return hop.did if hop.did and decode_did(hop.did) else None
 
 
-def _planned(plan: RelayPlan | None, hop: Hop) -> list[Target]:
-    """The targets of a plan, with the Route values that remain."""
-    if plan is None:
-        return []
-    if not hop.routes:
-        return list(plan.targets)
+def _planned(plan: RelayPlan | None, hop: Hop, usual: Target | None) -> list[Target]:
+    """The targets of a plan, with the Route values that remain. usual: without a plan."""
+    if plan is None or not plan.targets:
+        return [usual] if usual is not None else []
     found = []
     for target in plan.targets:
-        through = forward_target(target.uri, hop.routes)
-        found.append(through._replace(destination=target.destination, edits=target.edits))
+        through = forward_target(target.uri, hop.routes) if target.uri else usual
+        if through is not None:
+            found.append(through._replace(destination=target.destination, edits=target.edits))
     return found
 
 

@@ -65,7 +65,7 @@ class Proxy:
             return
         try:
             if msg.status:
-                self._reply(msg)
+                self._reply(msg, source)
             else:
                 self._request(msg, source, sock)
         except Exception:  # noqa: BLE001 - logged
@@ -73,8 +73,9 @@ class Proxy:
             self.counters.errors += 1
             _LOG.exception("failed on %s from %s", msg.method or msg.status, source)
 
-    def _reply(self, msg: Message) -> None:
+    def _reply(self, msg: Message, source: Address) -> None:
         self.counters.replies += 1
+        msg.source = source
         try:
             if msg.defect is not None:
                 raise msg.defect
