@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlgmgmt.routing import pv
@@ -66,6 +66,7 @@ def test_what_a_variable_holds_is_not_expanded_again() -> None:
     assert bench.msg.pv("$hdr(Subject)") == "$avp(pin) $nope"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_escaped_text_stands_for_itself(text: str) -> None:
     bench = Bench()
@@ -103,6 +104,7 @@ NAMES += ["$dlg(to_tag)", "$dlg_ctx(timeout)"]
 PIECES = st.one_of(st.text(max_size=8), st.sampled_from([*NAMES, "$", "(", ")", "$$", "$("]))
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_no_text_raises_anything_but_a_pv_error(text: str) -> None:
     place = 0
@@ -135,6 +137,7 @@ PARTY = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([b"INVITE sip:b@p SIP/2.0", b"BYE x SIP/2.0", b"SIP/2.0 200 \xff\x00"]),
     st.lists(st.one_of(HEADER, PARTY), max_size=8),
