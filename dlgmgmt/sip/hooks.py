@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 class RelayPlan:
     """Forward the request.
 
-    targets: empty for what the proxy would choose itself; an empty URI in one stands for that too. parallel: how several of them fork.
-    record: further Record-Route parameters ("" for none), None for no Record-Route. edits: header
-    changes for all branches. dialog: the dialog of an initial INVITE, if it is tracked.
+    targets: empty for what the proxy would choose itself; an empty URI in one stands for that
+    too. parallel: how several of them fork. record: further Record-Route parameters ("" for none),
+    None for no Record-Route. edits: header changes for all branches. dialog: the dialog of an
+    initial INVITE, if it is tracked.
     """
 
     targets: tuple[Target, ...] = ()
