@@ -18,11 +18,7 @@ from dlgmgmt.dialog.tracker import InviteReply
 from dlgmgmt.dialog.views import TerminationView
 from dlgmgmt.sip import build
 from dlgmgmt.sip.context import Core, ResponseContext
-from dlgmgmt.sip.errors import BadMessage
-from dlgmgmt.sip.locate import Destination
-from dlgmgmt.sip.message import Message
-from dlgmgmt.sip.transaction import ClientTransaction
-from dlgmgmt.sip.transport import host_text
+from dlgmgmt.sip.own_requests import UNSENDABLE, InDialogSender, party
 
 _LOG = logging.getLogger(__name__)
 
@@ -96,6 +92,7 @@ class Terminator:
         self._table = orders.table
         self._submit = submit
         self._extra = extra_headers
+        self._sender = InDialogSender(core)
 
     # -- orders, from any thread ---------------------------------------------------------------
 
@@ -185,13 +182,13 @@ class Terminator:
         context = order.dialog.transaction
         caller = order.sides[0]
         if not isinstance(context, ResponseContext):
-            self._record(order, caller, "unsendable")
+            self._record(order, caller, UNSENDABLE)
             self._close(order)
             return
         reason = _REASON_TEXT.sub(" ", order.reason)
         context.server.on_ack = functools.partial(self._record, order, caller, "acknowledged")
         sent = context.respond(488, reason=reason, extra=order.extra_headers)
-        self._record(order, caller, "sent" if sent else "unsendable")
+        self._record(order, caller, "sent" if sent else UNSENDABLE)
         context.cancel("Reason: SIP;cause=488\r\n")
         if context.finished:
             self._close(order)
@@ -233,9 +230,9 @@ class Terminator:
             leg.caller_cseq = early.caller_cseq
         for side in order.sides:
             if side.leg is not None and side.leg.to_tag == reply.to_tag and side.method != "CANCEL":
-                self._send_ack(dialog, leg)
+                self._sender.ack(party(dialog, leg, to_caller=False), dialog.first_req_cseq)
                 return
-        self._send_ack(dialog, leg)
+        self._sender.ack(party(dialog, leg, to_caller=False), dialog.first_req_cseq)
         side = Side("callee", leg, "BYE", PENDING)
         with dialog.entry.lock:
             order.sides[:] = [
@@ -247,18 +244,6 @@ class Terminator:
             self._table.hold(dialog)
             self._send_bye(order, side)
 
-    def _send_ack(self, dialog: Dialog, leg: OutLeg) -> None:
-        def located(found: Destination | None) -> None:
-            if found is None:
-                return
-            sock, addr = found
-            data = self._request(
-                "ACK", dialog, leg, dialog.first_req_cseq, "", self._via(found), to_caller=False
-            )
-            sock.send(data, addr)
-
-        self._locate(leg.callee_contact, leg.callee_route_set, leg.callee_bind_addr, located)
-
     # -- BYE -----------------------------------------------------------------------------------
 
     def _send_bye(self, order: Termination, side: Side) -> None:
@@ -266,38 +251,14 @@ class Terminator:
         if leg is None:
             return
         self._record(order, side, PENDING)
-        if side.side == "caller":
-            uri, routes, bound = (
-                dialog.caller_contact,
-                dialog.caller_route_set,
-                dialog.caller_bind_addr,
-            )
-        else:
-            uri, routes, bound = leg.callee_contact, leg.callee_route_set, leg.callee_bind_addr
-        self._locate(uri, routes, bound, functools.partial(self._bye_located, order, side, leg))
-
-    def _bye_located(
-        self, order: Termination, side: Side, leg: OutLeg, found: Destination | None
-    ) -> None:
-        if found is None:
-            self._finished(order, side, "unsendable")
-            return
-        dialog = order.dialog
         to_caller = side.side == "caller"
-        branch = self._core.stack.new_branch(0)
-        data = self._request(
+        self._sender.send(
             "BYE",
-            dialog,
-            leg,
-            self._orders.next_cseq(dialog, leg, to_caller=to_caller),
+            party(dialog, leg, to_caller=to_caller),
+            functools.partial(self._orders.next_cseq, dialog, leg, to_caller=to_caller),
             self._bye_headers(order),
-            self._via(found, branch),
-            to_caller=to_caller,
+            functools.partial(self._bye_ended, order, side),
         )
-        sock, addr = found
-        user = _Bye(self, order, side)
-        if not self._core.stack.new_client(branch, "BYE", data, addr, sock, user).start():
-            self._finished(order, side, "unsendable")
 
     def _bye_headers(self, order: Termination) -> str:
         extra = self._extra + order.extra_headers
@@ -306,91 +267,11 @@ class Terminator:
             extra += f"Reason: SIP;cause={order.cause};text={text}\r\n"
         return extra
 
-    def _request(
-        self,
-        method: str,
-        dialog: Dialog,
-        leg: OutLeg,
-        cseq: int,
-        extra: str,
-        via: str,
-        *,
-        to_caller: bool,
-    ) -> bytes:
-        caller = dialog.from_uri, dialog.from_tag
-        callee = leg.to_uri, leg.to_tag
-        (from_uri, from_tag), (to_uri, to_tag) = (callee, caller) if to_caller else (caller, callee)
-        return build.in_dialog_request(
-            method,
-            uri=dialog.caller_contact if to_caller else leg.callee_contact,
-            via=via,
-            from_uri=from_uri,
-            from_tag=from_tag,
-            to_uri=to_uri,
-            to_tag=to_tag,
-            callid=dialog.callid,
-            cseq=cseq,
-            route_set=dialog.caller_route_set if to_caller else leg.callee_route_set,
-            agent=self._core.settings.server_header,
-            extra=extra,
-        )
-
-    def _via(self, found: Destination, branch: str = "") -> str:
-        sock, addr = found
-        own = f"{host_text(sock.address_towards(addr[0]))}:{sock.port}"
-        return f"SIP/2.0/UDP {own};branch={branch or self._core.stack.new_branch(0)}"
-
-    def _locate(
-        self,
-        uri: str,
-        routes: tuple[str, ...],
-        bound: str,
-        done: Callable[[Destination | None], None],
-    ) -> None:
-        if not uri:
-            done(None)
-            return
-        locator = self._core.locator
-        preferred = next((s for s in locator.sockets if s.name == bound), None)
-        try:
-            next_hop = build.next_hop_uri(uri, routes)
-        except BadMessage as error:
-            # A party's own Record-Route that cannot be read: the other side must still be told.
-            _LOG.info("no way to %r: %s", uri, error)
-            done(None)
-            return
-        locator.locate(next_hop, preferred, done)
-
-    def _finished(self, order: Termination, side: Side, outcome: str) -> None:
+    def _bye_ended(self, order: Termination, side: Side, outcome: str) -> None:
+        """Whatever the final reply is, it says that the side was told."""
+        _LOG.info("callid=%r %s: BYE %s", order.dialog.callid, side.side, outcome)
         self._record(order, side, outcome)
         self._table.release(order.dialog)
 
     def _record(self, order: Termination, side: Side, outcome: str) -> None:
         self._orders.record(order, side, outcome)
-
-    def bye_ended(self, order: Termination, side: Side, outcome: str) -> None:
-        """A BYE has its final reply, or timed out."""
-        _LOG.info("callid=%r %s: BYE %s", order.dialog.callid, side.side, outcome)
-        self._finished(order, side, outcome)
-
-
-class _Bye:
-    """The user of a BYE's client transaction."""
-
-    __slots__ = ("_order", "_side", "_terminator")
-
-    def __init__(self, terminator: Terminator, order: Termination, side: Side) -> None:
-        self._terminator = terminator
-        self._order = order
-        self._side = side
-
-    def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
-        """A final reply, whatever it is, says that the side was told."""
-        del transaction
-        if reply.status >= 200:
-            self._terminator.bye_ended(self._order, self._side, str(reply.status))
-
-    def on_timeout(self, transaction: ClientTransaction) -> None:
-        """Timer F: the side did not answer."""
-        del transaction
-        self._terminator.bye_ended(self._order, self._side, "timeout")

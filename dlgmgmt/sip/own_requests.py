@@ -1,0 +1,195 @@
+"""Requests that the daemon sends within a call, to one party in the name of the other."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dlgmgmt.dialog.model import Dialog, OutLeg
+from dlgmgmt.sip import build
+from dlgmgmt.sip.context import Core
+from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.locate import Destination
+from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.transaction import ClientTransaction
+from dlgmgmt.sip.transport import Address, UdpSocket, host_text
+
+_LOG = logging.getLogger(__name__)
+
+TIMEOUT = "timeout"
+UNSENDABLE = "unsendable"
+
+MAX_CSEQ = 2**31 - 1
+"""RFC 3261 8.1.1.5."""
+
+Done = Callable[[str], None]
+"""Called once with the outcome: the final status as text, TIMEOUT, or UNSENDABLE."""
+
+
+class Party(NamedTuple):
+    """One party of a dialog, and in whose name it is written to.
+
+    target: its Contact. routes: Route values towards it, nearest hop first. bound: name of the
+    socket that it is reached from, if that is known.
+    """
+
+    callid: str
+    from_uri: str
+    from_tag: str
+    to_uri: str
+    to_tag: str
+    target: str
+    routes: tuple[str, ...]
+    bound: str
+
+
+def party(dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> Party:
+    """The caller as the callee of ``leg`` writes to it, or the other way round."""
+    callid, caller, caller_tag = dialog.callid, dialog.from_uri, dialog.from_tag
+    if to_caller:
+        return Party(
+            callid,
+            leg.to_uri,
+            leg.to_tag,
+            caller,
+            caller_tag,
+            dialog.caller_contact,
+            dialog.caller_route_set,
+            dialog.caller_bind_addr,
+        )
+    return Party(
+        callid,
+        caller,
+        caller_tag,
+        leg.to_uri,
+        leg.to_tag,
+        leg.callee_contact,
+        leg.callee_route_set,
+        leg.callee_bind_addr,
+    )
+
+
+class InDialogSender:
+    """Builds and sends requests within dialogs. Signalling thread only."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def send(
+        self, method: str, to: Party, number: Callable[[], int], extra: str, done: Done
+    ) -> None:
+        """Send a request as a client transaction.
+
+        number: gives the CSeq number, and is called only if the request can be sent. extra:
+        header lines, each with CRLF.
+        """
+        self.locate(to, functools.partial(self._located, method, to, number, extra, done))
+
+    def _located(
+        self,
+        method: str,
+        to: Party,
+        number: Callable[[], int],
+        extra: str,
+        done: Done,
+        found: Destination | None,
+    ) -> None:
+        if found is None:
+            done(UNSENDABLE)
+            return
+        cseq = number()
+        if cseq > MAX_CSEQ:
+            done(UNSENDABLE)
+            return
+        sock, addr = found
+        stack = self._core.stack
+        branch = stack.new_branch(0)
+        data = self._build(method, to, cseq, extra, self.via(found, branch))
+        if not stack.new_client(branch, method, data, addr, sock, _Exchange(done)).start():
+            done(UNSENDABLE)
+
+    def ack(self, to: Party, cseq: int, sent: Callable[[Ack], None] | None = None) -> None:
+        """Acknowledge a 2xx; ``sent`` gets what went out, for the 2xx that come again."""
+
+        def located(found: Destination | None) -> None:
+            if found is None:
+                return
+            branch = self._core.stack.new_branch(0)
+            ack = Ack(self._build("ACK", to, cseq, "", self.via(found, branch)), *found)
+            ack.again()
+            if sent is not None:
+                sent(ack)
+
+        self.locate(to, located)
+
+    def _build(self, method: str, to: Party, cseq: int, extra: str, via: str) -> bytes:
+        return build.in_dialog_request(
+            method,
+            uri=to.target,
+            via=via,
+            from_uri=to.from_uri,
+            from_tag=to.from_tag,
+            to_uri=to.to_uri,
+            to_tag=to.to_tag,
+            callid=to.callid,
+            cseq=cseq,
+            route_set=to.routes,
+            agent=self._core.settings.server_header,
+            extra=extra,
+        )
+
+    def via(self, found: Destination, branch: str) -> str:
+        """The Via value of a request to ``found``."""
+        sock, addr = found
+        own = f"{host_text(sock.address_towards(addr[0]))}:{sock.port}"
+        return f"SIP/2.0/UDP {own};branch={branch}"
+
+    def locate(self, to: Party, done: Callable[[Destination | None], None]) -> None:
+        """Find where a party's next hop is; None if there is no way."""
+        if not to.target:
+            done(None)
+            return
+        locator = self._core.locator
+        preferred = next((s for s in locator.sockets if s.name == to.bound), None)
+        try:
+            next_hop = build.next_hop_uri(to.target, to.routes)
+        except BadMessage as error:
+            # A party's own Record-Route that cannot be read.
+            _LOG.info("no way to %r: %s", to.target, error)
+            done(None)
+            return
+        locator.locate(next_hop, preferred, done)
+
+
+class Ack(NamedTuple):
+    """An ACK that was sent, and where to."""
+
+    data: bytes
+    sock: UdpSocket
+    addr: Address
+
+    def again(self) -> None:
+        """Send it (once more)."""
+        self.sock.send(self.data, self.addr)
+
+
+class _Exchange:
+    """The user of such a request's client transaction."""
+
+    __slots__ = ("_done",)
+
+    def __init__(self, done: Done) -> None:
+        self._done = done
+
+    def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
+        """The final reply is the outcome."""
+        del transaction
+        if reply.status >= 200:
+            self._done(str(reply.status))
+
+    def on_timeout(self, transaction: ClientTransaction) -> None:
+        """Timer F: the party did not answer."""
+        del transaction
+        self._done(TIMEOUT)
