@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from enum import Enum
 
+from dlgmgmt.dialog.cseq import Shifts
 from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.views import (
@@ -63,6 +64,8 @@ class OutLeg:
         "confirmed_at",
         "dflags",
         "h_entry",
+        "probes",
+        "shifts",
         "to_tag",
         "to_uri",
     )
@@ -84,6 +87,28 @@ class OutLeg:
         self.confirmed_at = 0.0
         self.acked = False
         self.dflags = 0
+        # None until the daemon sends a request within the leg: the way of nearly all legs.
+        self.shifts: Shifts | None = None
+        # The SIP engine's own record of its keep-alives.
+        self.probes: object | None = None
+
+    def next_cseq(self, *, to_caller: bool) -> int:
+        """The number of the last request that the daemon sends to a side: of its BYE.
+
+        It is not kept as that of the party in whose name it goes, which has not sent it.
+        """
+        shifts = self.shifts
+        if to_caller:
+            return self.callee_cseq + (shifts.callee.total if shifts else 0) + 1
+        return self.caller_cseq + (shifts.caller.total if shifts else 0) + 1
+
+    def take_cseq(self, *, to_caller: bool) -> int:
+        """The number of any other request of the daemon: what the party sends later moves up."""
+        if self.shifts is None:
+            self.shifts = Shifts()
+        if to_caller:
+            return self.shifts.callee.take(self.callee_cseq, seen=self.callee_cseq_seen)
+        return self.shifts.caller.take(self.caller_cseq, seen=True)
 
     def view(self) -> LegView:
         """Copy the leg."""

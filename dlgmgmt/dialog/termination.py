@@ -106,10 +106,6 @@ class Terminations:
             side.outcome = outcome
 
     def next_cseq(self, dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> int:
-        """The CSeq of the BYE that the daemon sends in the other side's name.
-
-        It is not kept as that side's last: the party itself has not sent it, and there is no
-        second request of the daemon's own on an ended leg.
-        """
+        """The CSeq of the BYE that the daemon sends in the other side's name."""
         with dialog.entry.lock:
-            return (leg.callee_cseq if to_caller else leg.caller_cseq) + 1
+            return leg.next_cseq(to_caller=to_caller)

@@ -301,3 +301,5 @@ def _count(leg: OutLeg, direction: Direction, method: str, cseq: int) -> None:
     else:
         leg.callee_cseq = cseq
         leg.callee_cseq_seen = True
+        if leg.shifts is not None:
+            leg.shifts.callee.first(cseq)
