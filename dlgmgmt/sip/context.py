@@ -14,6 +14,7 @@ from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.locate import Destination, Locator
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing
+from dlgmgmt.sip.renumber import returned
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import TransactionStack
 from dlgmgmt.sip.transaction import ClientTransaction, ServerTransaction
@@ -81,6 +82,7 @@ class ResponseContext:
         "_silent",
         "_starting",
         "finished",
+        "number",
         "server",
     )
 
@@ -110,6 +112,8 @@ class ResponseContext:
         # The routing has been asked what to do about the failure of all branches.
         self._deciding = False
         self.finished = False
+        # The CSeq number that replies get back; 0 where they have it.
+        self.number = 0
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -165,6 +169,8 @@ class ResponseContext:
     def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
         """A reply on one branch (16.7)."""
         asked = self._asked
+        if self.number:
+            reply = returned(reply, self.number)
         if asked is None or not asked.routing.replies:
             self._replied(branch, tx, reply)
             return

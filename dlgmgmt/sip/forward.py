@@ -18,6 +18,7 @@ from dlgmgmt.sip.hop import Hop, Router, Target, forward_target
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.observe import InviteObserver, RequestObserver
 from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark, max_forwards
+from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.transaction import ServerTransaction
 from dlgmgmt.sip.uri import parse_uri
@@ -218,8 +219,13 @@ class Forwarder:
         if msg.method == "INVITE" and asked is None:
             self._core.answer(server, 100)
         edits = plan.edits if plan is not None else None
-        outgoing = Outgoing(msg, hop, server.sock, "", edits)
+        sent = as_sent(msg, match)
+        if sent is not msg:
+            mark = loop_mark(sent, hop)
+        outgoing = Outgoing(sent, hop, server.sock, "", edits)
         context = ResponseContext(self._core, server, outgoing, mark, observer, asked)
+        if sent is not msg:
+            context.number = msg.cseq[0]
         server.user = context
         context.start(targets[: self._core.settings.max_branches], parallel=True)
 

@@ -71,6 +71,12 @@ def party(dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> Party:
     )
 
 
+def take_cseq(dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> int:
+    """A number for a request after which the dialog goes on."""
+    with dialog.entry.lock:
+        return leg.take_cseq(to_caller=to_caller)
+
+
 class InDialogSender:
     """Builds and sends requests within dialogs. Signalling thread only."""
 

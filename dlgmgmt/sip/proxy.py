@@ -16,6 +16,7 @@ from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.locate import Destination, Locator
 from dlgmgmt.sip.message import Message, check_request
 from dlgmgmt.sip.outgoing import Outgoing, loop_mark, max_forwards
+from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import ServerKey, TransactionStack, server_key
 from dlgmgmt.sip.terminate import Terminator
@@ -206,7 +207,7 @@ class Proxy:
         if target is None:
             self.counters.stray_acks += 1
             return
-        outgoing = Outgoing(msg, hop, sock, "")
+        outgoing = Outgoing(as_sent(msg, match), hop, sock, "")
 
         def located(found: Destination | None) -> None:
             if found is not None:
