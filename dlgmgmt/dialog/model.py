@@ -225,6 +225,7 @@ class Dialog:
         "history",
         "holds",
         "init_ts",
+        "keepalive",
         "legs",
         "lifetime",
         "profiles",
@@ -271,6 +272,8 @@ class Dialog:
         self.toroute = ""
         self.dflags = 0
         self.sflags = 0
+        # Who is sent keep-alives, whatever the settings say: bit 1 the caller, bit 2 the callee.
+        self.keepalive = 0
         self.profiles: tuple[tuple[str, str | None], ...] = ()
         self.variables: tuple[tuple[str, str], ...] = ()
         self.snapshot: Snapshot | None = None
