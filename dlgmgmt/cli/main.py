@@ -1,4 +1,4 @@
-"""The dlgmgmt program: serve, run (with demo phones), check.
+"""The dlgmgmt program: serve, run (with demo phones), check, manual.
 
 Exit codes: 0 ended cleanly; 1 the daemon could not start or failed while running; 2 the command
 line or the configuration is wrong.
@@ -55,12 +55,23 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--log-level", choices=_LEVELS, default="info", help="default: %(default)s"
             )
+    manual = commands.add_parser(
+        "manual",
+        help="tell what a parameter, function, variable, statistic or command does",
+        description="Tell what a name means; without one, list them all.",
+    )
+    manual.add_argument("name", nargs="?", metavar="NAME", help="such as hash_size, dlg_list, dlg")
+    manual.add_argument("--json", action="store_true", help="JSON instead of text")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; argv: without the program's name, None for that of the process."""
     options = _parser().parse_args(argv)
+    if options.command == "manual":
+        from dlgmgmt.cli import manual  # noqa: PLC0415 - the daemon needs none of it
+
+        return manual.show(options.name, as_json=options.json)
     try:
         config = load(options.config, os.environ)
     except ConfigError as error:

@@ -1,0 +1,1 @@
+"""The manual: what every parameter, function, statistic, command and variable does, as data."""
