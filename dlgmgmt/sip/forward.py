@@ -18,6 +18,7 @@ from dlgmgmt.sip.hop import Hop, Router, Target, forward_target
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.observe import InviteObserver, RequestObserver
 from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark, max_forwards
+from dlgmgmt.sip.own_dialogs import OwnDialogs
 from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.transaction import ServerTransaction
@@ -67,10 +68,14 @@ class Incoming(NamedTuple):
 
 
 class Forwarder:
-    """Forwards requests; ``routing`` decides about them where it wants to, else the settings."""
+    """Forwards requests; ``routing`` decides about them where it wants to, else the settings.
+
+    own: the dialogs whose requests are answered here.
+    """
 
     def __init__(self, core: ForwardCore, router: Router, tracker: Tracker) -> None:
         self.routing: Routing | None = None
+        self.own = OwnDialogs()
         self.router = router
         self.tracker = tracker
         self._core = core
@@ -78,6 +83,8 @@ class Forwarder:
 
     def request(self, msg: Message, server: ServerTransaction) -> None:
         """Validate (16.3), preprocess (16.4), and forward; raises BadMessage."""
+        if self.own and self.own.take(msg, server):
+            return
         text = msg.get("max-forwards")
         if text is not None and max_forwards(text) == 0:
             raise BadMessage(483, "Too Many Hops")
