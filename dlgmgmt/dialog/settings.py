@@ -7,23 +7,65 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, frozen=True)
 class DialogSettings:
-    """What an operator can set in ``[ims_dialog]``.
+    """What an operator can set in ``[ims_dialog]``; times in seconds.
 
-    hash_size: entries of the dialog table, a power of two (manual 5.2).
-    rr_param: name of the Record-Route parameter that carries the dialog id (manual 5.3).
-    default_timeout: lifetime of a confirmed dialog in seconds (manual 5.6).
-    dlg_extra_hdrs: complete header lines, each ending in CRLF, added to requests that the
-        daemon makes itself; empty for none (manual 5.7).
-    detect_spirals: whether an INVITE of a known call joins its dialog (manual 5.9).
-    noack_timeout: seconds after which an answered leg whose ACK never came is ended, once the
-        other legs of its dialog are gone.
+    enable_stats: whether the statistics groups dialog and dialog_ng are shown (manual 5.1).
+    hash_size: entries of the dialog table, a power of two (5.2).
+    rr_param: name of the Record-Route parameter that carries the dialog id (5.3).
+    dlg_flag: script flag, 0 to 31, that makes a relayed INVITE a dialog; None for none (5.4).
+    timeout_avp: the ``$avp(...)`` that holds a dialog's timeout; None for none (5.5).
+    default_timeout: lifetime of a confirmed dialog (5.6).
+    dlg_extra_hdrs: complete header lines, each ending in CRLF, added to requests that the daemon
+        makes itself; empty for none (5.7).
+    dlg_match_mode: accepted and without effect (5.8).
+    detect_spirals: whether an INVITE of a known call joins its dialog (5.9).
+    db_url, db_mode, db_update_period, db_fetch_rows: where and how dialogs are stored (5.10 to
+        5.13); db_mode 0 stores nothing.
+    profiles_with_value, profiles_no_value: names of the profiles (5.14, 5.15).
+    bridge_controller: the SIP URI in whose name bridges are made (5.16).
+    initial_cbs_inscript: whether callbacks for a new dialog run inside the script (5.17).
+    ruri_pvar: the pseudo-variable that gives a dialog its request URI.
+
+    These are parameters of the newer dialog module.
+
+    send_bye: whether the dialog timeout sends BYE to both sides; without it a dialog just leaves,
+        unless a script has set ``$dlg_ctx(timeout_bye)``.
+    early_timeout: how long a call may go unanswered.
+    noack_timeout: how long the ACK of an answer is waited for, before the call is ended.
+    end_timeout: how long a deleted dialog is kept for its transactions at most.
+    timeout_noreset: whether requests within a dialog leave its timeout alone.
+    ka_timer: seconds between two looks for dialogs whose keep-alive is due; 0 for none at all.
+    ka_interval: seconds between two keep-alives to one side.
+    ka_failed_limit: failures in a row that end a call.
+    ka_sides: "none", "caller", "callee" or "both": who is sent keep-alives in every dialog.
     max_dialogs: dialogs kept at most; a further initial INVITE is answered 503.
     """
 
+    enable_stats: bool = True
     hash_size: int = 4096
     rr_param: str = "did"
+    dlg_flag: int | None = None
+    timeout_avp: str | None = None
     default_timeout: int = 43200
     dlg_extra_hdrs: str = ""
+    dlg_match_mode: int = 0
     detect_spirals: bool = True
+    db_url: str = "mysql://kamailio:kamailiorw@localhost/kamailio"
+    db_mode: int = 0
+    db_update_period: int = 60
+    db_fetch_rows: int = 200
+    profiles_with_value: tuple[str, ...] = ()
+    profiles_no_value: tuple[str, ...] = ()
+    bridge_controller: str = "sip:controller@localhost"
+    initial_cbs_inscript: bool = True
+    ruri_pvar: str = "$ru"
+    send_bye: bool = True
+    early_timeout: int = 300
     noack_timeout: int = 60
+    end_timeout: int = 300
+    timeout_noreset: bool = False
+    ka_timer: int = 30
+    ka_interval: int = 30
+    ka_failed_limit: int = 1
+    ka_sides: str = "none"
     max_dialogs: int = 500_000
