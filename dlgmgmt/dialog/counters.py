@@ -17,6 +17,7 @@ class Counters:
         "_total",
         "expired",
         "failed",
+        "forced",
         "illegal_events",
         "processed",
         "rejected",
@@ -29,6 +30,7 @@ class Counters:
         self.processed = 0
         self.expired = 0
         self.failed = 0
+        self.forced = 0
         self.illegal_events = 0
         self.rejected = 0
 
@@ -69,6 +71,11 @@ class Counters:
         """Count a dialog that its timeout ended."""
         with self._lock:
             self.expired += 1
+
+    def add_forced(self) -> None:
+        """Count a deleted dialog that had to be taken out."""
+        with self._lock:
+            self.forced += 1
 
     def view(self) -> TableCounts:
         """All counts at one moment."""

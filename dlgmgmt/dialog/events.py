@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
+from dlgmgmt.dialog.model import Dialog, Direction
 from dlgmgmt.dialog.states import State
 
 
@@ -19,7 +20,10 @@ class EventType(Enum):
     REQUEST_WITHIN = "request_within"
     LEG_ENDED = "leg_ended"
     FAILED = "failed"
+    RESPONSE_FWDED = "response_fwded"
+    RESPONSE_WITHIN = "response_within"
     TERMINATED = "terminated"
+    TERMINATED_CONFIRMED = "terminated_confirmed"
     EXPIRED = "expired"
     SPIRALED = "spiraled"
     DESTROYED = "destroyed"
@@ -28,7 +32,9 @@ class EventType(Enum):
 class DialogEvent(NamedTuple):
     """One event: the dialog's identity and state after it, and a detail of the kind.
 
-    detail: method of a request, status code of a failure, reason of a termination, else "".
+    detail: method of a request, status code of a reply or failure, reason of a termination, else
+    "". dialog: the dialog itself, to be read under its lock. direction: of a request or reply
+    within the dialog. message: what the SIP engine has at hand.
     """
 
     type: EventType
@@ -39,6 +45,9 @@ class DialogEvent(NamedTuple):
     to_tag: str
     state: State
     detail: str
+    dialog: Dialog
+    direction: Direction | None = None
+    message: object | None = None
 
 
 Listener = Callable[[DialogEvent], None]

@@ -228,6 +228,7 @@ class Dialog:
         "keepalive",
         "legs",
         "lifetime",
+        "limit",
         "profiles",
         "removed",
         "req_uri",
@@ -237,6 +238,8 @@ class Dialog:
         "state",
         "termination",
         "timeout",
+        "timeout_bye",
+        "timeout_noreset",
         "timer",
         "to_uri",
         "toroute",
@@ -264,7 +267,11 @@ class Dialog:
         self.start_ts = 0
         self.end_ts = 0
         self.timeout = 0
+        self.timeout_bye = False
+        self.timeout_noreset = False
         self.timer: Timer | None = None
+        # Bounds what has no dialog timeout: ringing, and waiting for transactions once deleted.
+        self.limit: Timer | None = None
         self.holds = 0
         self.removed = False
         self.legs: dict[str, OutLeg] = {}

@@ -92,6 +92,8 @@ TRANSITIONS: MappingProxyType[tuple[State, Event], State] = MappingProxyType(
         # A callee may send UPDATE or INFO, and a caller a re-INVITE, while the ACK is on its way.
         (_S.CONFIRMED_NA, _E.REQUEST_WITHIN): _S.CONFIRMED_NA,
         (_S.CONCURRENT, _E.REQUEST_WITHIN): _S.CONCURRENT,
+        (_S.UNCONFIRMED, _E.TIMEOUT): _S.DELETED,
+        (_S.EARLY, _E.TIMEOUT): _S.DELETED,
         (_S.CONFIRMED, _E.TIMEOUT): _S.DELETED,
         (_S.CONFIRMED_NA, _E.TIMEOUT): _S.DELETED,
         (_S.CONCURRENT, _E.TIMEOUT): _S.DELETED,

@@ -10,20 +10,20 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from dlgmgmt.dialog.attributes import Attributes
 from dlgmgmt.dialog.counters import Counters
 from dlgmgmt.dialog.did import decode_did
 from dlgmgmt.dialog.errors import TableFull
 from dlgmgmt.dialog.events import DialogEvent, EventType, Listener
 from dlgmgmt.dialog.model import Dialog, DialogInit, Direction, Entry, OutLeg, Termination
+from dlgmgmt.dialog.profiles import Profiles
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.states import Event, IllegalEvent, State, next_state
 from dlgmgmt.dialog.views import DialogView, Snapshot, TableCounts, TerminationView
-from dlgmgmt.dialog.wheel import TimerWheel
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,10 +36,9 @@ MAX_ORDERS = 2_000
 _Copy = TypeVar("_Copy")
 
 _MAX_ID = 0xFFFFFFFF
-_FIRST_ID_SPAN = 0x3FFF
 
 
-class DialogTable:
+class DialogTable(Attributes):
     """All dialogs of the daemon. Every method may be called from any thread.
 
     settings: see DialogSettings; ``hash_size`` must be a power of two (ValueError otherwise).
@@ -58,32 +57,16 @@ class DialogTable:
         monotonic: Callable[[], float],
         rng: random.Random,
     ) -> None:
-        if settings.hash_size < 1 or settings.hash_size & (settings.hash_size - 1):
-            msg = f"hash_size must be a power of two, not {settings.hash_size}"
-            raise ValueError(msg)
-        self.settings = settings
-        self.size = settings.hash_size
-        self.wall = wall
-        self.monotonic = monotonic
+        super().__init__(settings, wall=wall, monotonic=monotonic, rng=rng)
         self.counters = Counters()
-        self._entries = [Entry(i, rng.randint(1, _FIRST_ID_SPAN)) for i in range(self.size)]
-        self._mask = self.size - 1
-        self._wheel = TimerWheel(1.0, monotonic())
-        self._wheel_lock = threading.Lock()
+        self.profiles = Profiles(settings.profiles_with_value, settings.profiles_no_value)
+        self.on_overdue = self._overdue
         self.give_way: Callable[[], None] | None = None
         self._listeners: dict[EventType, tuple[Listener, ...]] = {}
         self._orders: OrderedDict[int, Termination] = OrderedDict()
         self._orders_lock = threading.Lock()
 
     # -- reading -----------------------------------------------------------------------------
-
-    def entry_of(self, callid: str) -> Entry:
-        """The hash entry that a Call-ID belongs to."""
-        return self._entries[self.hash_of(callid)]
-
-    def hash_of(self, text: str) -> int:
-        """The entry number of any identity text (Call-IDs; To-tags for out legs)."""
-        return zlib.crc32(text.encode("utf-8", "surrogatepass")) & self._mask
 
     def iter_views(self) -> Iterator[list[DialogView]]:
         """Copy every dialog, batch by batch, entry by entry.
@@ -184,7 +167,16 @@ class DialogTable:
         for kind in kinds or EventType:
             self._listeners[kind] = (*self._listeners.get(kind, ()), listener)
 
-    def publish(self, kind: EventType, dialog: Dialog, to_tag: str = "", detail: str = "") -> None:
+    def publish(
+        self,
+        kind: EventType,
+        dialog: Dialog,
+        to_tag: str = "",
+        detail: str = "",
+        *,
+        direction: Direction | None = None,
+        message: object | None = None,
+    ) -> None:
         """Tell the listeners. The caller holds no lock; a listener that raises is logged."""
         listeners = self._listeners.get(kind)
         if not listeners:
@@ -198,6 +190,9 @@ class DialogTable:
             to_tag,
             dialog.state,
             detail,
+            dialog,
+            direction,
+            message,
         )
         for listener in listeners:
             try:
@@ -232,6 +227,7 @@ class DialogTable:
         entry.next_id = h_id % _MAX_ID + 1
         dialog = Dialog(entry, h_id, init, self.wall())
         dialog.holds = 1
+        self.limit_ringing(dialog)
         entry.by_id[h_id] = dialog
         entry.by_callid.setdefault(init.callid, []).append(dialog)
         return dialog
@@ -265,6 +261,7 @@ class DialogTable:
             return False
         entry = dialog.entry
         dialog.removed = True
+        self.disarm(dialog)
         del entry.by_id[dialog.h_id]
         same = entry.by_callid[dialog.callid]
         same.remove(dialog)
@@ -273,6 +270,16 @@ class DialogTable:
         dialog.transaction = None
         self.counters.gone()
         return True
+
+    def _overdue(self, dialog: Dialog) -> None:
+        """A deleted dialog is still held after ``end_timeout``: it leaves all the same."""
+        with dialog.entry.lock:
+            dialog.holds = 0
+            gone = self.drop_if_done(dialog)
+        if gone:
+            self.counters.add_forced()
+            _LOG.warning("callid=%r: kept for end_timeout, taken out", dialog.callid)
+            self.publish(EventType.DESTROYED, dialog)
 
     # -- for the state-changing half of the package --------------------------------------------
 
@@ -314,32 +321,9 @@ class DialogTable:
             if new is State.DELETED:
                 dialog.end_ts = int(self.wall())
                 self.disarm(dialog)
+                self.profiles.leave(dialog)
+                self.limit_end(dialog)
         return new
-
-    def arm(self, dialog: Dialog, seconds: float, fire: Callable[[], None]) -> None:
-        """(Re)start the dialog timeout. Entry lock held."""
-        with self._wheel_lock:
-            self._wheel.cancel(dialog.timer)
-            dialog.timer = self._wheel.set(self.monotonic() + seconds, fire)
-        dialog.timeout = int(self.wall() + seconds)
-        dialog.snapshot = None
-
-    def disarm(self, dialog: Dialog) -> None:
-        """Stop the dialog timeout. Entry lock held."""
-        with self._wheel_lock:
-            self._wheel.cancel(dialog.timer)
-        dialog.timer = None
-        dialog.timeout = 0
-        dialog.snapshot = None
-
-    def due(self) -> list[Callable[[], None]]:
-        """The timeouts that have come; the caller runs them, holding no lock."""
-        with self._wheel_lock:
-            return self._wheel.advance(self.monotonic())
-
-    def entry_at(self, h_entry: int) -> Entry | None:
-        """The entry with this number, None when out of range."""
-        return self._entries[h_entry] if 0 <= h_entry < self.size else None
 
 
 def _side(

@@ -49,9 +49,12 @@ class Terminations:
         return self._ordered(order, EventType.TERMINATED)
 
     def by_id(
-        self, h_entry: int, h_id: int, *, reason: str, extra_headers: str = ""
+        self, h_entry: int, h_id: int, *, reason: str, extra_headers: str = "", only: str = ""
     ) -> Termination:
-        """Order the end of the dialog ``h_entry:h_id``; raises NoSuchDialog."""
+        """Order the end of the dialog ``h_entry:h_id``; raises NoSuchDialog.
+
+        only: "caller" or "callee" when just that side of an answered call is to be told.
+        """
         entry: Entry | None = self.table.entry_at(h_entry)
         if entry is None:
             raise NoSuchDialog
@@ -60,16 +63,44 @@ class Terminations:
             if dialog is None or dialog.state is State.DELETED:
                 raise NoSuchDialog(callid_known=dialog is not None)
             order = self._order(dialog, Event.TERMINATE, reason, extra_headers)
+            if only and not order.early:
+                order.sides = [side for side in order.sides if side.side == only]
         return self._ordered(order, EventType.TERMINATED)
 
     def expired(self, dialog: Dialog) -> Termination | None:
-        """The dialog's timeout has come; None if it was set anew or the dialog has ended."""
+        """The dialog's timeout has come; None if there is nobody to tell.
+
+        That is so if it was set anew or the dialog has ended, and without ``send_bye``: then the
+        dialog leaves, and the phones find out by themselves.
+        """
+        order, gone = None, False
         with dialog.entry.lock:
-            if dialog.state is State.DELETED or dialog.timer is None or dialog.timer.active:
+            ringing = dialog.state in (State.UNCONFIRMED, State.EARLY)
+            timer = dialog.limit if ringing else dialog.timer
+            if dialog.state is State.DELETED or timer is None or timer.active:
                 return None
             self.table.counters.add_expired()
-            order = self._order(dialog, Event.TIMEOUT, "dialog_timeout", "")
-        return self._ordered(order, EventType.EXPIRED)
+            reason = self._why_expired(dialog)
+            settings = self.table.settings
+            if reason != "dialog_timeout" or settings.send_bye or dialog.timeout_bye:
+                order = self._order(dialog, Event.TIMEOUT, reason, "")
+            else:
+                self.table.change(dialog, Event.TIMEOUT)
+                gone = self.table.drop_if_done(dialog)
+        if order is not None:
+            return self._ordered(order, EventType.EXPIRED)
+        self.table.publish(EventType.EXPIRED, dialog, detail=reason)
+        if gone:
+            self.table.publish(EventType.DESTROYED, dialog)
+        return None
+
+    def _why_expired(self, dialog: Dialog) -> str:
+        if dialog.state in (State.UNCONFIRMED, State.EARLY):
+            return "early_timeout"
+        awaits_ack = dialog.state is State.CONFIRMED_NA
+        if awaits_ack and self.table.settings.noack_timeout < dialog.lifetime:
+            return "noack_timeout"
+        return "dialog_timeout"
 
     def _order(self, dialog: Dialog, event: Event, reason: str, extra_headers: str) -> Termination:
         """Delete ``dialog`` and say who is to be told. Entry lock held."""

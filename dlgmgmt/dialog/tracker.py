@@ -19,6 +19,9 @@ from dlgmgmt.dialog.views import EndedLeg
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 
 
+_TALKING = frozenset({State.CONFIRMED, State.CONCURRENT})
+
+
 class Match(NamedTuple):
     """The dialog, leg and direction that a sequential request belongs to.
 
@@ -57,7 +60,7 @@ class Tracker:
 
     def __init__(self, table: DialogTable, on_expiry: Callable[[Dialog], None]) -> None:
         self.table = table
-        self._on_expiry = on_expiry
+        table.on_expiry = on_expiry
 
     # -- the initial INVITE --------------------------------------------------------------------
 
@@ -111,9 +114,12 @@ class Tracker:
                 past for past in dialog.history if (past.to_tag, past.code, past.cause) != was
             ]
         self.table.change(dialog, Event.ANSWER if first else Event.ANSWER_OTHER_LEG)
-        if first:
-            dialog.start_ts = int(self.table.wall())
+        if not first:
+            # There is no short timeout while one leg of several is without its ACK.
             self._arm(dialog)
+        else:
+            dialog.start_ts = int(self.table.wall())
+            self._await_ack(dialog)
             # The branches that lost are being cancelled: their legs are no part of this call. A
             # 2xx that crosses the CANCEL brings its leg back.
             for other in [other for other in dialog.legs.values() if not other.confirmed]:
@@ -193,7 +199,9 @@ class Tracker:
                     kind = self._bye(dialog, leg)
                 else:
                     self.table.change(dialog, Event.REQUEST_WITHIN)
-                    if dialog.timer is not None:
+                    if dialog.state in _TALKING and not (
+                        self.table.settings.timeout_noreset or dialog.timeout_noreset
+                    ):
                         self._arm(dialog)
                     kind = EventType.REQUEST_WITHIN
         if kind is not None:
@@ -228,7 +236,7 @@ class Tracker:
             self.table.change(dialog, Event.BYE_LEAVES_ACKED_LEG)
         else:
             self.table.change(dialog, Event.BYE_LEAVES_UNACKED_LEG)
-            self._arm(dialog, min(dialog.lifetime, self.table.settings.noack_timeout))
+            self._await_ack(dialog)
         dialog.end_leg(leg, 200, "bye")
         return EventType.LEG_ENDED
 
@@ -257,9 +265,11 @@ class Tracker:
 
     # -- timeouts -------------------------------------------------------------------------------
 
-    def _arm(self, dialog: Dialog, seconds: float | None = None) -> None:
-        lifetime = dialog.lifetime if seconds is None else seconds
-        self.table.arm(dialog, lifetime, lambda: self._on_expiry(dialog))
+    def _arm(self, dialog: Dialog) -> None:
+        self.table.arm(dialog, dialog.lifetime)
+
+    def _await_ack(self, dialog: Dialog) -> None:
+        self.table.arm(dialog, min(dialog.lifetime, self.table.settings.noack_timeout))
 
 
 def _hung_up(dialog: Dialog, to_tag: str) -> bool:
