@@ -1,0 +1,105 @@
+"""The hash entries of the dialog table and the wheel that carries the dialogs' timeouts."""
+
+from __future__ import annotations
+
+import random
+import threading
+import zlib
+from collections.abc import Callable
+
+from dlgmgmt.dialog.model import Dialog, Entry
+from dlgmgmt.dialog.settings import DialogSettings
+from dlgmgmt.dialog.wheel import TimerWheel
+
+_FIRST_ID_SPAN = 0x3FFF
+
+
+def _nobody(dialog: Dialog) -> None:
+    """Timeouts before somebody takes them."""
+
+
+class Store:
+    """Entries by Call-ID, and timeouts. See DialogTable for the parameters."""
+
+    def __init__(
+        self,
+        settings: DialogSettings,
+        *,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        if settings.hash_size < 1 or settings.hash_size & (settings.hash_size - 1):
+            msg = f"hash_size must be a power of two, not {settings.hash_size}"
+            raise ValueError(msg)
+        self.settings = settings
+        self.size = settings.hash_size
+        self.wall = wall
+        self.monotonic = monotonic
+        self._entries = [Entry(i, rng.randint(1, _FIRST_ID_SPAN)) for i in range(self.size)]
+        self._mask = self.size - 1
+        self._wheel = TimerWheel(1.0, monotonic())
+        self._wheel_lock = threading.Lock()
+        self.on_expiry: Callable[[Dialog], None] = _nobody
+        self.on_overdue: Callable[[Dialog], None] = _nobody
+
+    def entry_of(self, callid: str) -> Entry:
+        """The hash entry that a Call-ID belongs to."""
+        return self._entries[self.hash_of(callid)]
+
+    def hash_of(self, text: str) -> int:
+        """The entry number of any identity text (Call-IDs; To-tags for out legs)."""
+        return zlib.crc32(text.encode("utf-8", "surrogatepass")) & self._mask
+
+    def entry_at(self, h_entry: int) -> Entry | None:
+        """The entry with this number, None when out of range."""
+        return self._entries[h_entry] if 0 <= h_entry < self.size else None
+
+    def dialog(self, h_entry: int, h_id: int) -> Dialog | None:
+        """The dialog ``h_entry:h_id`` itself; its fields are read under its entry's lock."""
+        entry = self.entry_at(h_entry)
+        if entry is None:
+            return None
+        with entry.lock:
+            return entry.by_id.get(h_id)
+
+    # -- timeouts --------------------------------------------------------------------------------
+
+    def arm(self, dialog: Dialog, seconds: float) -> None:
+        """(Re)start the dialog timeout. Entry lock held."""
+        with self._wheel_lock:
+            self._wheel.cancel(dialog.limit)
+            self._wheel.cancel(dialog.timer)
+            dialog.timer = self._wheel.set(
+                self.monotonic() + seconds, lambda: self.on_expiry(dialog)
+            )
+        dialog.timeout = int(self.wall() + seconds)
+        dialog.snapshot = None
+
+    def disarm(self, dialog: Dialog) -> None:
+        """Stop the dialog's timers. Entry lock held."""
+        with self._wheel_lock:
+            self._wheel.cancel(dialog.limit)
+            self._wheel.cancel(dialog.timer)
+        dialog.timer = None
+        dialog.timeout = 0
+        dialog.snapshot = None
+
+    def limit_ringing(self, dialog: Dialog) -> None:
+        """Bound how long a dialog may go unanswered (``early_timeout``)."""
+        with self._wheel_lock:
+            dialog.limit = self._wheel.set(
+                self.monotonic() + self.settings.early_timeout, lambda: self.on_expiry(dialog)
+            )
+
+    def limit_end(self, dialog: Dialog) -> None:
+        """Bound how long a deleted dialog is kept (``end_timeout``). Entry lock held."""
+        with self._wheel_lock:
+            dialog.limit = self._wheel.set(
+                self.monotonic() + self.settings.end_timeout, lambda: self.on_overdue(dialog)
+            )
+
+    def due(self) -> list[Callable[[], None]]:
+        """The timeouts that have come; the caller runs them, holding no lock."""
+        with self._wheel_lock:
+            return self._wheel.advance(self.monotonic())
