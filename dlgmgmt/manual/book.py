@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from dlgmgmt.manual import (
     statistics,
 )
 from dlgmgmt.manual.entry import Entry, Kind
+from dlgmgmt.manual.proofs import PROOFS
 
 CHAPTERS = MappingProxyType(
     {
@@ -38,7 +40,7 @@ CHAPTERS = MappingProxyType(
 )
 """Chapters in the order in which they are shown, by what :func:`chapter` gives."""
 
-ENTRIES: tuple[Entry, ...] = (
+_WRITTEN: tuple[Entry, ...] = (
     *parameters.PARAMETERS,
     *newer_parameters.NEWER_PARAMETERS,
     *script_functions.FUNCTIONS,
@@ -50,6 +52,10 @@ ENTRIES: tuple[Entry, ...] = (
     *further.SIP_VARIABLES,
     *api.API_CALLS,
     *api.CALLBACK_TYPES,
+)
+
+ENTRIES = tuple(
+    dataclasses.replace(entry, tests=PROOFS[entry.kind].get(entry.name, ())) for entry in _WRITTEN
 )
 """Every entry that was written for this manual."""
 

@@ -29,8 +29,8 @@ class Entry:
     for a number of the manual's second part. summary: one line without a full stop. text: lines of
     at most 88 columns, indented as the source needs it. signature: how it is written or called; of
     commands the registry says it while it has them. type: of a parameter, what is allowed.
-    aliases: further spellings by which it is looked up. tests: pytest node ids of what proves it;
-    of a command that the registry lacks none.
+    aliases: further spellings by which it is looked up. tests: pytest node ids of what proves it,
+    from proofs.py.
     """
 
     name: str
@@ -51,8 +51,3 @@ class Entry:
     def example_lines(self) -> list[str]:
         """The example, likewise."""
         return inspect.cleandoc(self.example).splitlines()
-
-
-def ids(path: str, *names: str) -> tuple[str, ...]:
-    """The node ids of some tests of one file."""
-    return tuple(f"{path}::{name}" for name in names)

@@ -195,7 +195,7 @@ SIP_VARIABLES = (
     _variable(
         "$hdr(name)" + _READ,
         "value of the first header of that name",
-        "Compact names are the same header: $hdr(k) is $hdr(Supported). " + _MALFORMED,
+        "Compact names are the same header: $hdr(k) is $hdr(Supported).\n" + _MALFORMED,
     ),
     _variable(
         "$avp(name)" + _WRITE,

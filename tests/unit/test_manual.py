@@ -1,0 +1,263 @@
+"""The manual is complete, says what the program says of itself, and names tests that exist."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+from pathlib import Path
+
+import pytest
+
+from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
+from dlgmgmt.dialog.settings import DialogSettings
+from dlgmgmt.manual import book, facts, render, table
+from dlgmgmt.manual.book import ENTRIES
+from dlgmgmt.manual.entry import Entry, Kind
+from dlgmgmt.manual.proofs import PROOFS
+from dlgmgmt.routing import pv
+from dlgmgmt.routing.dialog import ScriptDialog
+from dlgmgmt.routing.message import ScriptMessage
+from dlgmgmt.routing.restrictions import ALLOWED
+from tests.unit.commands.harness import ME, House
+
+ROOT = Path(__file__).parents[2]
+
+PENDING: frozenset[str] = frozenset(
+    {
+        "DLGCB_CONFIRMED",
+        "DLGCB_CONFIRMED_NA",
+        "DLGCB_CREATED",
+        "DLGCB_EARLY",
+        "DLGCB_EXPIRED",
+        "DLGCB_FAILED",
+        "DLGCB_MI_CONTEXT",
+        "DLGCB_REQ_WITHIN",
+        "DLGCB_RESPONSE_FWDED",
+        "DLGCB_RESPONSE_WITHIN",
+        "DLGCB_SPIRALED",
+        "DLGCB_TERMINATED",
+        "DLGCB_TERMINATED_CONFIRMED",
+        "bridge_controller",
+        "db_fetch_rows",
+        "db_mode",
+        "db_update_period",
+        "db_url",
+        "dlg_match_mode",
+        "early_timeout",
+        "enable_stats",
+        "end_timeout",
+        "get_current_dialog",
+        "get_dlg_var",
+        "initial_cbs_inscript",
+        "lookup_terminate_dlg",
+        "noack_timeout",
+        "profiles_no_value",
+        "profiles_with_value",
+        "register_dlgcb",
+        "rr_param",
+        "send_bye",
+        "set_dlg_var",
+        "terminate_dlg",
+        "timeout_noreset",
+    }
+)
+"""Names for which nothing is proved yet. It is to be empty."""
+
+
+def manual_names() -> list[tuple[str, str]]:
+    """Number and name of every heading of the manual."""
+    lines = (ROOT / "tests/data/manual_names.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split(" ", 1) for line in lines if not line.startswith("#")]
+    return [(number, name) for number, name in pairs]
+
+
+def of_kind(*kinds: Kind) -> list[Entry]:
+    return [entry for entry in ENTRIES if entry.kind in kinds]
+
+
+# -- complete --------------------------------------------------------------------------------------
+
+
+def test_every_name_of_the_manual_has_its_entry_and_no_other_claims_to_be_of_it() -> None:
+    ours = [(entry.chapter, entry.name) for entry in ENTRIES if "+" not in entry.chapter]
+    assert sorted(ours) == sorted(manual_names())
+
+
+def test_no_name_of_a_kind_is_there_twice() -> None:
+    seen = [(entry.kind, entry.name) for entry in book.everything()]
+    assert len(seen) == len(set(seen))
+
+
+def test_every_parameter_of_the_program_is_in_the_manual() -> None:
+    fields = {field.name for field in dataclasses.fields(DialogSettings)}
+    assert fields <= {entry.name for entry in of_kind(Kind.PARAMETER)}
+
+
+def test_every_function_of_a_script_is_in_the_manual() -> None:
+    # ruri is an attribute of the message, the same as $ru.
+    assert set(ALLOWED) - {"ruri"} == {entry.name for entry in of_kind(Kind.FUNCTION)}
+
+
+def test_every_pseudo_variable_is_in_the_manual_and_can_be_read() -> None:
+    names = {entry.name.removeprefix("$").partition("(")[0] for entry in of_kind(Kind.VARIABLE)}
+    assert names == set(pv.PLAIN) | set(pv.WITH_ARGUMENT)
+
+
+def test_every_command_of_the_program_is_in_the_manual() -> None:
+    for kind, protocol in ((Kind.MI, MgmtProtocol.MI), (Kind.RPC, MgmtProtocol.RPC)):
+        names = {entry.name for entry in book.everything() if entry.kind is kind}
+        assert set(facts.registry().names(protocol)) <= names
+
+
+# -- true ------------------------------------------------------------------------------------------
+
+
+def is_refused(entry: Entry) -> bool:
+    """Whether the daemon says that it has no such command."""
+    protocol = MgmtProtocol.MI if entry.kind is Kind.MI else MgmtProtocol.RPC
+    try:
+        House().dispatcher.call(protocol, entry.name, [], ME)
+    except CommandError as error:
+        return error.failure is Failure.UNKNOWN_COMMAND
+    return False
+
+
+@pytest.mark.parametrize("entry", of_kind(Kind.MI, Kind.RPC), ids=lambda e: e.name)
+def test_a_command_that_is_missing_is_refused(entry: Entry) -> None:
+    said = "not in this version yet" in "\n".join(render.page(entry))
+    assert said == is_refused(entry)
+
+
+@pytest.mark.parametrize("entry", of_kind(Kind.FUNCTION), ids=lambda e: e.name)
+def test_a_function_is_written_as_it_is(entry: Entry) -> None:
+    target, _, rest = entry.signature.partition(".")
+    method = getattr({"dlg": ScriptDialog, "msg": ScriptMessage}[target], entry.name)
+    written = rest.partition("(")[2].rpartition(")")[0]
+    names = [part.partition("=")[0].strip() for part in written.split(",") if part]
+    assert names == list(inspect.signature(method).parameters)[1:]
+
+
+def test_an_example_of_a_script_is_python() -> None:
+    for entry in of_kind(Kind.FUNCTION, Kind.API, Kind.VARIABLE):
+        ast.parse("\n".join(entry.example_lines()), entry.name)
+
+
+@pytest.mark.parametrize("entry", of_kind(Kind.VARIABLE), ids=lambda e: e.name)
+def test_a_variable_can_be_written_where_the_manual_says_so(entry: Entry) -> None:
+    arguments = {"$dlg(...)": "callid", "$dlg_ctx(...)": "timeout"}
+    bare, bracket, _ = entry.name.partition("(")
+    text = f"{bare}({arguments.get(entry.name, 'key')})" if bracket else bare
+    assert (pv.compile_spec(text).set is not None) == ("written" in entry.signature)
+
+
+def test_texts_are_short_and_fit_a_terminal() -> None:
+    for entry in ENTRIES:
+        lines = entry.lines()
+        assert 1 <= len(lines) <= 8, entry.name
+        assert max(map(len, lines)) <= 88, entry.name
+        assert entry.summary, entry.name
+        assert not entry.summary.endswith("."), entry.name
+        assert all(line.isascii() for line in [*lines, *entry.example_lines()]), entry.name
+
+
+# -- found -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("dlg_list", ["dlg_list"]),
+        ("dlg", ["$dlg(...)"]),
+        ("$dlg(...)", ["$dlg(...)"]),
+        ("$dlg(callid)", ["$dlg(...)"]),
+        ("set_dlg_profile()", ["set_dlg_profile"]),
+        ('dlg.set_dlg_profile("caller", "$fu")', ["set_dlg_profile"]),
+        ("msg.t_relay()", ["t_relay"]),
+        ("dlg_bridge", ["dlg_bridge", "dlg_bridge"]),
+        ("dlg.list", ["dlg.list"]),
+        ("[ims_dialog].hash_size", ["hash_size"]),
+        ("HASH_SIZE", ["hash_size"]),
+        ("dialog:active_dialogs", ["active_dialogs"]),
+        ("dialog_ng:active", ["active_dialogs"]),
+        ("6.4", ["get_profile_size"]),
+        ("2-1.2", ["terminate_dlg"]),
+        ("$ru", ["$ru"]),
+        ("$rU", ["$rU"]),
+        ("dlgcb_created", ["DLGCB_CREATED"]),
+        ("dlgmgmt.api.DLGCB_EARLY", ["DLGCB_EARLY"]),
+        ("core.uptime", ["core.uptime"]),
+        ("", []),
+        ("(", []),
+        ("nothing_like_it", []),
+    ],
+)
+def test_a_name_is_found_however_it_is_written(asked: str, found: list[str]) -> None:
+    assert [entry.name for entry in book.find(asked)] == found
+
+
+@pytest.mark.parametrize("entry", book.everything(), ids=lambda e: e.name)
+def test_every_entry_is_found_under_its_own_name_and_aliases(entry: Entry) -> None:
+    for spelling in (entry.name, *entry.aliases):
+        assert entry in book.find(spelling)
+
+
+# -- proved ----------------------------------------------------------------------------------------
+
+
+@functools.cache
+def names_in(path: str) -> frozenset[str]:
+    """Names of the test functions of a file, those of its classes as Class::test."""
+    found = set()
+    for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
+        inner = node.body if isinstance(node, ast.ClassDef) else [node]
+        prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
+        found |= {
+            prefix + member.name
+            for member in inner
+            if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef)
+            and member.name.startswith("test_")
+        }
+    return frozenset(found)
+
+
+def test_every_entry_is_proved_by_a_test() -> None:
+    unproved = {entry.name for entry in ENTRIES if not facts.proofs(entry)}
+    assert unproved == PENDING
+
+
+@pytest.mark.parametrize(
+    "test", sorted({test for entry in ENTRIES for test in facts.proofs(entry)})
+)
+def test_the_tests_exist(test: str) -> None:
+    path, _, name = test.partition("::")
+    assert (ROOT / path).is_file()
+    assert name in names_in(path)
+
+
+def test_proofs_are_of_entries() -> None:
+    named = {(kind, name) for kind, tests in PROOFS.items() for name in tests}
+    assert named <= {(entry.kind, entry.name) for entry in ENTRIES}
+
+
+# -- README ----------------------------------------------------------------------------------------
+
+
+def test_the_table_in_the_readme_is_current() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == table.renewed(text), "run python -m dlgmgmt.manual.table"
+
+
+def test_the_table_is_put_between_its_marks(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n", encoding="utf-8")
+    assert table.main([str(path)]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{table.BEGIN}\n\n| name |")
+    assert text.endswith(f"|\n\n{table.END}\nafter\n")
+    assert "old" not in text.split(table.END)[0].splitlines()
+    for entry in ENTRIES:
+        assert f"\n| `{entry.name}` | {entry.chapter} | {entry.kind.value} | " in text
+    with pytest.raises(ValueError, match="no place for the table"):
+        table.renewed("no marks")
