@@ -20,7 +20,7 @@ EXPECTED = {
     Event.BYE_LEAVES_ACKED_LEG: ". . . . . 4",
     Event.BYE_LEAVES_UNACKED_LEG: ". . . . . 5",
     Event.REQUEST_WITHIN: ". 2 4 5 . 7",
-    Event.TIMEOUT: ". . 6 6 . 6",
+    Event.TIMEOUT: "6 6 6 6 . 6",
     Event.TERMINATE: "6 6 6 6 . 6",
 }
 CELLS = [

@@ -51,7 +51,7 @@ def test_without_an_ack_the_byes_go_64_t1_after_the_2xx(home: House) -> None:
 
 def test_killed_long_after_the_2xx_without_ack_the_byes_go_at_once(home: House) -> None:
     home.talk(ack=False)
-    home.world.advance(60.0)
+    home.world.advance(50.0)
     home.world.kill()
     home.world.advance(0.1)
     assert home.world.sent() == [("BYE", ALICE), ("BYE", BOB)]
