@@ -7,37 +7,38 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, frozen=True)
 class DialogSettings:
-    """What an operator can set in ``[ims_dialog]``; times in seconds.
+    """What an operator can set in ``[ims_dialog]``. Times are in seconds.
 
-    enable_stats: whether the statistics groups dialog and dialog_ng are shown (manual 5.1).
-    hash_size: entries of the dialog table, a power of two (5.2).
-    rr_param: name of the Record-Route parameter that carries the dialog id (5.3).
-    dlg_flag: script flag, 0 to 31, that makes a relayed INVITE a dialog; None for none (5.4).
-    timeout_avp: the ``$avp(...)`` that holds a dialog's timeout; None for none (5.5).
-    default_timeout: lifetime of a confirmed dialog (5.6).
-    dlg_extra_hdrs: complete header lines, each ending in CRLF, added to requests that the daemon
-        makes itself; empty for none (5.7).
-    dlg_match_mode: accepted and without effect (5.8).
-    detect_spirals: whether an INVITE of a known call joins its dialog (5.9).
-    db_url, db_mode, db_update_period, db_fetch_rows: where and how dialogs are stored (5.10 to
-        5.13); db_mode 0 stores nothing.
-    profiles_with_value, profiles_no_value: names of the profiles (5.14, 5.15).
-    bridge_controller: the SIP URI in whose name bridges are made (5.16).
-    initial_cbs_inscript: whether callbacks for a new dialog run inside the script (5.17).
-    ruri_pvar: the pseudo-variable that gives a dialog its request URI.
-
-    These are parameters of the newer dialog module.
-
-    send_bye: whether the dialog timeout sends BYE to both sides; without it a dialog just leaves,
-        unless a script has set ``$dlg_ctx(timeout_bye)``.
-    early_timeout: how long a call may go unanswered.
-    noack_timeout: how long the ACK of an answer is waited for, before the call is ended.
+    enable_stats: whether the statistics groups dialog and dialog_ng are exported; counting goes
+        on without them (manual 5.1).
+    hash_size: entries of the dialog table, a power of two (manual 5.2).
+    rr_param: name of the Record-Route parameter that carries the dialog id (manual 5.3).
+    dlg_flag: script flag, 0 to 31, that makes a relayed INVITE a dialog; None for none
+        (manual 5.4).
+    timeout_avp: the AVP that holds a call's own timeout, None for none (manual 5.5).
+    default_timeout: lifetime of a confirmed dialog (manual 5.6).
+    dlg_extra_hdrs: complete header lines, each ending in CRLF, added to requests that the
+        daemon makes itself; empty for none (manual 5.7).
+    dlg_match_mode: 0 to 2, deprecated and without effect (manual 5.8).
+    detect_spirals: whether an INVITE of a known call joins its dialog (manual 5.9).
+    db_url, db_mode, db_update_period, db_fetch_rows: kept, and not used while dialogs live in
+        memory alone, which is db_mode 0 (manual 5.10 to 5.13).
+    profiles_with_value, profiles_no_value: names of the profiles (manual 5.14, 5.15).
+    bridge_controller: SIP URI that bridged calls come from (manual 5.16).
+    initial_cbs_inscript: whether DLGCB_CREATED is told within the script or after it
+        (manual 5.17).
+    ruri_pvar: the pseudo-variable that gives a dialog its req_uri. It and what follows are not in
+        the manual's chapter.
+    send_bye: whether both sides are sent a BYE at the dialog's timeout; if not, only those of
+        dialogs that ask for it.
+    early_timeout: how long an unanswered dialog may live.
+    noack_timeout: how long an answered leg may wait for its ACK.
     end_timeout: how long a deleted dialog is kept for its transactions at most.
-    timeout_noreset: whether requests within a dialog leave its timeout alone.
-    ka_timer: seconds between two looks for dialogs whose keep-alive is due; 0 for none at all.
-    ka_interval: seconds between two keep-alives to one side.
-    ka_failed_limit: failures in a row that end a call.
-    ka_sides: "none", "caller", "callee" or "both": who is sent keep-alives in every dialog.
+    timeout_noreset: whether sequential requests leave the timeout alone.
+    ka_timer: time between two looks for dialogs that are due for a keep-alive; 0 for none.
+    ka_interval: time between two keep-alives to one side.
+    ka_failed_limit: failures in a row that end the call.
+    ka_sides: "none", "caller", "callee" or "both": who is sent them on every dialog.
     max_dialogs: dialogs kept at most; a further initial INVITE is answered 503.
     """
 
