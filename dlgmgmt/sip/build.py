@@ -30,6 +30,7 @@ REASONS = {
     486: "Busy Here",
     487: "Request Terminated",
     488: "Not Acceptable Here",
+    489: "Bad Event",
     500: "Server Internal Error",
     501: "Not Implemented",
     503: "Service Unavailable",
@@ -130,6 +131,35 @@ def in_dialog_request(
         parts.append(f"User-Agent: {agent}\r\n")
     parts.append(f"{extra}Content-Length: 0\r\n\r\n")
     return "".join(parts).encode("utf-8", "surrogateescape")
+
+
+def initial_request(
+    method: str,
+    *,
+    uri: str,
+    via: str,
+    from_uri: str,
+    from_tag: str,
+    to_uri: str,
+    callid: str,
+    cseq: int,
+    agent: str,
+    extra: str,
+    body: str,
+) -> bytes:
+    """A request outside of a dialog (RFC 3261 8.1.1); extra: header lines, Content-Type too."""
+    head = (
+        f"{method} {uri} SIP/2.0\r\nVia: {via}\r\n"
+        f"Max-Forwards: 70\r\n"
+        f"From: <{from_uri}>;tag={from_tag}\r\n"
+        f"To: <{to_uri}>\r\n"
+        f"Call-ID: {callid}\r\n"
+        f"CSeq: {cseq} {method}\r\n"
+    )
+    if agent:
+        head += f"User-Agent: {agent}\r\n"
+    head += f"{extra}Content-Length: {len(body)}\r\n\r\n"
+    return (head + body).encode("utf-8", "surrogateescape")
 
 
 def apply_route_set(uri: str, route_set: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

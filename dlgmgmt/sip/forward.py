@@ -83,8 +83,6 @@ class Forwarder:
 
     def request(self, msg: Message, server: ServerTransaction) -> None:
         """Validate (16.3), preprocess (16.4), and forward; raises BadMessage."""
-        if self.own and self.own.take(msg, server):
-            return
         text = msg.get("max-forwards")
         if text is not None and max_forwards(text) == 0:
             raise BadMessage(483, "Too Many Hops")
@@ -94,6 +92,8 @@ class Forwarder:
             self._core.answer(server, 420, extra=extra)
             return
         hop = self.router.preprocess(msg)
+        if self.own and self.own.take(msg, hop, server):
+            return
         mark = loop_mark(msg, hop)
         if has_looped(msg, mark, self._core.locator.sockets):
             raise BadMessage(482, "Loop Detected")
@@ -202,7 +202,7 @@ class Forwarder:
         """The dialog that a sequential request belongs to; it hears of the request."""
         try:
             return self.tracker.request(
-                _did(hop), msg.callid, msg.from_tag, msg.to_tag, msg.method, msg.cseq[0]
+                _did(hop), msg.callid, msg.from_tag, msg.to_tag, msg.method, msg.cseq[0], msg
             )
         except IllegalEvent as error:
             _LOG.info("callid=%r: %s", msg.callid, error)

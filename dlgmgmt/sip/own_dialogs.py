@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dlgmgmt.sip.hop import Hop
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.transaction import ServerTransaction
 
-Taker = Callable[[Message, ServerTransaction], bool]
+Taker = Callable[[Message, Hop, ServerTransaction], bool]
 """Answers a request that is its own and returns True, or leaves it alone and returns False."""
 
 
@@ -33,7 +34,7 @@ class OwnDialogs:
             if not takers:
                 del self._takers[callid]
 
-    def take(self, msg: Message, server: ServerTransaction) -> bool:
+    def take(self, msg: Message, hop: Hop, server: ServerTransaction) -> bool:
         """Whether somebody has taken the request."""
         takers = self._takers.get(msg.callid)
-        return takers is not None and any(taker(msg, server) for taker in takers.copy())
+        return takers is not None and any(taker(msg, hop, server) for taker in takers.copy())

@@ -18,6 +18,7 @@ from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.wheel import Timer
 from dlgmgmt.sip.forward import ForwardCore
+from dlgmgmt.sip.hop import Hop
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.own_dialogs import OwnDialogs
 from dlgmgmt.sip.own_requests import InDialogSender, party, take_cseq
@@ -57,8 +58,9 @@ class _Referral:
         to_caller = self.side == "caller"
         return self.watch.numbered(take_cseq(self.dialog, self.leg, to_caller=to_caller))
 
-    def take(self, msg: Message, server: ServerTransaction) -> bool:
+    def take(self, msg: Message, hop: Hop, server: ServerTransaction) -> bool:
         """Answer the NOTIFYs of this REFER; those of a REFER of the other party are not its."""
+        del hop
         notice = read_notice(msg)
         if notice is None or (msg.from_tag, msg.to_tag) != self._tags:
             return False
@@ -120,8 +122,8 @@ class Referrals:
         if not self._listening:
             # Not before there is anything to hear of: every call that ends would be told.
             self._listening = True
-            kinds = EventType.TERMINATED, EventType.EXPIRED, EventType.LEG_ENDED
-            self._table.add_listener(self._heard, *kinds)
+            ends = EventType.TERMINATED, EventType.EXPIRED, EventType.DESTROYED
+            self._table.add_listener(self._heard, EventType.LEG_ENDED, *ends)
         referral = _Referral(self, dialog, leg, side, address)
         same.append(referral)
         self._count += 1
