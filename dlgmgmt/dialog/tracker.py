@@ -172,12 +172,19 @@ class Tracker:
     # -- within the dialog ----------------------------------------------------------------------
 
     def request(
-        self, did: str | None, callid: str, from_tag: str, to_tag: str, method: str, cseq: int
+        self,
+        did: str | None,
+        callid: str,
+        from_tag: str,
+        to_tag: str,
+        method: str,
+        cseq: int,
+        message: object | None = None,
     ) -> Match | None:
         """A sequential request that is being forwarded; None if it belongs to no dialog.
 
         Matching: facts of the ims_dialog module, did first, then Call-ID and tags; direction by
-        the caller's tag.
+        the caller's tag. message: handed to the listeners.
         """
         entry = self.table.entry_of(callid)
         kind: EventType | None = None
@@ -205,7 +212,8 @@ class Tracker:
                         self._arm(dialog)
                     kind = EventType.REQUEST_WITHIN
         if kind is not None:
-            self.table.publish(kind, dialog, leg.to_tag if leg else "", method)
+            tag = leg.to_tag if leg else ""
+            self.table.publish(kind, dialog, tag, method, direction=direction, message=message)
         return Match(dialog, leg, direction, kind is EventType.TERMINATED)
 
     def _acked(self, dialog: Dialog, leg: OutLeg) -> EventType | None:
@@ -262,6 +270,19 @@ class Tracker:
                 dialog.caller_contact = caller
             if callee:
                 leg.callee_contact = callee
+
+    def invite_passed(self, dialog: Dialog, to_tag: str, code: int, message: object | None) -> None:
+        """A reply to the initial INVITE goes to the caller."""
+        self.table.publish(EventType.RESPONSE_FWDED, dialog, to_tag, str(code), message=message)
+
+    def reply_within(self, match: Match, code: int, message: object | None) -> None:
+        """A reply to a request within the dialog goes back; to the BYE that ended it, perhaps."""
+        kind = EventType.TERMINATED_CONFIRMED if match.held else EventType.RESPONSE_WITHIN
+        back = (
+            Direction.UPSTREAM if match.direction is Direction.DOWNSTREAM else Direction.DOWNSTREAM
+        )
+        tag = match.leg.to_tag if match.leg is not None else ""
+        self.table.publish(kind, match.dialog, tag, str(code), direction=back, message=message)
 
     # -- timeouts -------------------------------------------------------------------------------
 

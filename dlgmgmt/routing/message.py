@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 
+from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.routing import arguments, pv
 from dlgmgmt.routing.decision import MAX_HEADER_EDITS, Action, BranchPlan, Value
 from dlgmgmt.routing.errors import RouteError, ScriptLimit
@@ -92,6 +93,11 @@ class ScriptMessage:
     def route(self) -> str:
         """The kind of route: "request", "branch", "onreply" or "failure"."""
         return self._run.route
+
+    @property
+    def dialog(self) -> Dialog | None:
+        """The current dialog, None without one; for the developer API."""
+        return self._run.dialog
 
     @property
     def branch_index(self) -> int:

@@ -43,7 +43,9 @@ class InviteObserver:
                 if reply.status >= 200 and not self._known(to_tag):
                     self._terminator.late_answer(order, learned)
                     return False
-                return reply.status >= 200
+                if reply.status < 200:
+                    return False
+        self._tracker.invite_passed(dialog, to_tag, reply.status, reply)
         return True
 
     def _known(self, to_tag: str) -> bool:
@@ -74,6 +76,7 @@ class InviteObserver:
 
     def on_failed(self, status: int) -> None:
         """The call failed."""
+        self._tracker.invite_passed(self._dialog, "", status, None)
         self._tracker.invite_failed(self._dialog, status)
 
     def on_finished(self) -> None:
@@ -103,6 +106,7 @@ class RequestObserver:
             except BadMessage:
                 contact = ""
             self._tracker.response(self._match, self._method, reply.status, self._contact, contact)
+        self._tracker.reply_within(self._match, reply.status, reply)
         return True
 
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
@@ -110,6 +114,7 @@ class RequestObserver:
 
     def on_failed(self, status: int) -> None:
         """Changes nothing in the dialog: even a BYE that is refused ends it."""
+        self._tracker.reply_within(self._match, status, None)
 
     def on_finished(self) -> None:
         """A BYE that ended the dialog needs it no more."""

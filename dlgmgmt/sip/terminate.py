@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 
 from dlgmgmt.dialog.errors import BadExtraHeaders
+from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog, OutLeg, Side, Termination
 from dlgmgmt.dialog.termination import PENDING, WAITING_FOR_ACK, Terminations
 from dlgmgmt.dialog.tracker import InviteReply
@@ -271,6 +272,10 @@ class Terminator:
         """Whatever the final reply is, it says that the side was told."""
         _LOG.info("callid=%r %s: BYE %s", order.dialog.callid, side.side, outcome)
         self._record(order, side, outcome)
+        leg = side.leg
+        self._table.publish(
+            EventType.TERMINATED_CONFIRMED, order.dialog, leg.to_tag if leg else "", outcome
+        )
         self._table.release(order.dialog)
 
     def _record(self, order: Termination, side: Side, outcome: str) -> None:

@@ -1,0 +1,274 @@
+"""Callbacks on what happens to dialogs (manual part 2, 1.1).
+
+They run outside of every lock, on the thread that caused the event: often the signalling thread,
+so a callback must not block. One that raises is logged, and the others run.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+from dlgmgmt.dialog.events import DialogEvent, EventType
+from dlgmgmt.dialog.model import Dialog, Direction
+from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.dialog.views import DialogView
+
+_LOG = logging.getLogger(__name__)
+
+MAX_CALLBACKS = 64
+"""Callbacks of one dialog, and callbacks for new dialogs."""
+
+
+class DlgCb(enum.IntFlag):
+    """Types of callbacks; several may be registered at once, CREATED alone."""
+
+    CREATED = 1
+    FAILED = 2
+    CONFIRMED_NA = 4
+    CONFIRMED = 8
+    REQ_WITHIN = 16
+    TERMINATED = 32
+    TERMINATED_CONFIRMED = 64
+    EXPIRED = 128
+    EARLY = 256
+    RESPONSE_FWDED = 512
+    RESPONSE_WITHIN = 1024
+    MI_CONTEXT = 2048
+    SPIRALED = 4096
+
+
+_TYPE_OF = {
+    EventType.CREATED: DlgCb.CREATED,
+    EventType.FAILED: DlgCb.FAILED,
+    EventType.CONFIRMED_NA: DlgCb.CONFIRMED_NA,
+    EventType.CONFIRMED: DlgCb.CONFIRMED,
+    EventType.REQUEST_WITHIN: DlgCb.REQ_WITHIN,
+    # In state 7 a BYE ends one leg of several.
+    EventType.LEG_ENDED: DlgCb.REQ_WITHIN,
+    EventType.TERMINATED: DlgCb.TERMINATED,
+    EventType.TERMINATED_CONFIRMED: DlgCb.TERMINATED_CONFIRMED,
+    EventType.EXPIRED: DlgCb.EXPIRED,
+    EventType.EARLY: DlgCb.EARLY,
+    EventType.RESPONSE_FWDED: DlgCb.RESPONSE_FWDED,
+    EventType.RESPONSE_WITHIN: DlgCb.RESPONSE_WITHIN,
+    EventType.SPIRALED: DlgCb.SPIRALED,
+}
+_ALL = reduce(or_, DlgCb)
+
+
+class DialogHandle:
+    """A dialog in the hand of a callback or a script; it may have ended since."""
+
+    __slots__ = ("_dialog",)
+
+    def __init__(self, dialog: Dialog) -> None:
+        self._dialog = dialog
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same dialog."""
+        return isinstance(other, DialogHandle) and other._dialog is self._dialog
+
+    def __hash__(self) -> int:
+        return hash(self._dialog)
+
+    def __repr__(self) -> str:
+        return f"<dialog {self.h_entry}:{self.h_id} callid={self.callid!r}>"
+
+    @property
+    def dialog(self) -> Dialog:
+        """The dialog itself, whose fields are read under its entry's lock."""
+        return self._dialog
+
+    @property
+    def h_entry(self) -> int:
+        """Number of its hash entry."""
+        return self._dialog.entry.index
+
+    @property
+    def h_id(self) -> int:
+        """Its number in the entry."""
+        return self._dialog.h_id
+
+    @property
+    def callid(self) -> str:
+        """Its Call-ID."""
+        return self._dialog.callid
+
+    @property
+    def from_tag(self) -> str:
+        """The caller's tag."""
+        return self._dialog.from_tag
+
+    def view(self) -> DialogView:
+        """A consistent copy of it, as it is now."""
+        with self._dialog.entry.lock:
+            return self._dialog.view()
+
+
+@dataclass(slots=True, frozen=True)
+class CallbackParams:
+    """What a callback is told besides dialog and type.
+
+    param: what was registered with it. direction: "downstream" (caller to callee), "upstream" or
+    "none". method: of a request within the dialog. code: status of a reply or failure, 0 without.
+    reason: why the dialog was ended, "" if its parties did. to_tag: of the leg, if there is one.
+    message: the SIP message, None where there is none. write: for MI_CONTEXT, adds a line.
+    """
+
+    param: object
+    direction: str = "none"
+    method: str = ""
+    code: int = 0
+    reason: str = ""
+    to_tag: str = ""
+    message: object | None = None
+    write: Callable[[str], None] | None = None
+
+
+Callback = Callable[[DialogHandle, DlgCb, CallbackParams], object]
+Free = Callable[[object], object]
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class _Registration:
+    types: DlgCb
+    callback: Callback
+    param: object
+    free: Free | None
+
+
+class Callbacks:
+    """The callbacks on the dialogs of ``table``. Any thread."""
+
+    def __init__(self, table: DialogTable) -> None:
+        self._table = table
+        self._lock = threading.Lock()
+        self._heard = DlgCb(0)
+        self._created: tuple[_Registration, ...] = ()
+        self._of: dict[Dialog, tuple[_Registration, ...]] = {}
+        self._leaving = False
+
+    def register(
+        self,
+        dialog: DialogHandle | None,
+        types: DlgCb,
+        callback: Callback,
+        param: object = None,
+        free: Free | None = None,
+    ) -> bool:
+        """Call ``callback(dialog, type, params)`` when something of ``types`` happens.
+
+        dialog: None for CREATED, which is registered alone. free: called with ``param`` once, when
+        the dialog has left the table. Returns False for a dialog that has left already; then
+        ``free`` is called at once. Raises ValueError for types that do not go together, and at
+        MAX_CALLBACKS.
+        """
+        types = DlgCb(types)
+        if not types or types & ~_ALL:
+            raise ValueError(f"{int(types)} is no type of callback")
+        if bool(types & DlgCb.CREATED) != (dialog is None) or (
+            types & DlgCb.CREATED and types != DlgCb.CREATED
+        ):
+            raise ValueError("DLGCB_CREATED is registered alone and for no dialog, others for one")
+        entry = _Registration(types, callback, param, free)
+        self._hear(types)
+        if dialog is None:
+            with self._lock:
+                if len(self._created) >= MAX_CALLBACKS:
+                    raise ValueError(f"more than {MAX_CALLBACKS} callbacks for new dialogs")
+                self._created += (entry,)
+            return True
+        known = dialog.dialog
+        with known.entry.lock:
+            gone = known.removed
+            if not gone:
+                with self._lock:
+                    found = self._of.get(known, ())
+                    if len(found) >= MAX_CALLBACKS:
+                        raise ValueError(f"more than {MAX_CALLBACKS} callbacks on one dialog")
+                    self._of[known] = (*found, entry)
+        if gone:
+            _free(entry)
+        return not gone
+
+    def clear(self) -> None:
+        """Forget all callbacks, and free what was registered with them."""
+        with self._lock:
+            entries = [*self._created, *(e for found in self._of.values() for e in found)]
+            self._created = ()
+            self._of.clear()
+        for entry in entries:
+            _free(entry)
+
+    def run_context(self, dialog: DialogHandle, write: Callable[[str], None]) -> None:
+        """Run the MI_CONTEXT callbacks of a dialog; each may write lines of context."""
+        for entry in self._registered(dialog.dialog, DlgCb.MI_CONTEXT):
+            _run(entry, dialog, DlgCb.MI_CONTEXT, CallbackParams(entry.param, write=write))
+
+    def _hear(self, types: DlgCb) -> None:
+        """Listen to the events of these types from now on: what nobody hears costs nothing."""
+        with self._lock:
+            new = types & ~self._heard
+            self._heard |= types
+            leave, self._leaving = not self._leaving, True
+        for kind, known in _TYPE_OF.items():
+            if known & new:
+                self._table.add_listener(self._on_event, kind)
+        if leave:
+            self._table.add_listener(self._on_destroyed, EventType.DESTROYED)
+
+    def _registered(self, dialog: Dialog, kind: DlgCb) -> Iterator[_Registration]:
+        with self._lock:
+            found = self._created if kind is DlgCb.CREATED else self._of.get(dialog, ())
+        return (entry for entry in found if entry.types & kind)
+
+    def _on_event(self, event: DialogEvent) -> None:
+        kind = _TYPE_OF[event.type]
+        dialog = DialogHandle(event.dialog)
+        for entry in self._registered(event.dialog, kind):
+            _run(entry, dialog, kind, _params(event, entry.param))
+
+    def _on_destroyed(self, event: DialogEvent) -> None:
+        with self._lock:
+            entries = self._of.pop(event.dialog, ())
+        for entry in entries:
+            _free(entry)
+
+
+def _params(event: DialogEvent, param: object) -> CallbackParams:
+    number = event.detail.isdecimal()
+    within = event.type in (EventType.REQUEST_WITHIN, EventType.LEG_ENDED)
+    ended = event.type in (EventType.TERMINATED, EventType.EXPIRED)
+    by_bye = ended and event.detail == "BYE"
+    direction = {Direction.DOWNSTREAM: "downstream", Direction.UPSTREAM: "upstream"}
+    return CallbackParams(
+        param,
+        direction=direction[event.direction] if event.direction is not None else "none",
+        method=event.detail if within or by_bye else "",
+        code=int(event.detail) if number else 0,
+        reason=event.detail if ended and not by_bye else "",
+        to_tag=event.to_tag,
+        message=event.message,
+    )
+
+
+def _run(entry: _Registration, dialog: DialogHandle, kind: DlgCb, params: CallbackParams) -> None:
+    try:
+        entry.callback(dialog, kind, params)
+    except Exception:  # noqa: BLE001 - logged
+        _LOG.exception("callback for %s failed on callid=%r", kind.name, dialog.callid)
+
+
+def _free(entry: _Registration) -> None:
+    if entry.free is None:
+        return
+    try:
+        entry.free(entry.param)
+    except Exception:  # noqa: BLE001 - logged
+        _LOG.exception("freeing a callback's parameter failed")
