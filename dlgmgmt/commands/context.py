@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.views import DialogView, Snapshot, TableCounts, TerminationView
 
 StatisticsProvider = Callable[[], Sequence[tuple[str, int]]]
@@ -16,6 +17,10 @@ StatisticsProvider = Callable[[], Sequence[tuple[str, int]]]
 
 class Dialogs(Protocol):
     """What commands read of the dialog table; see dlgmgmt.dialog.table.DialogTable."""
+
+    @property
+    def settings(self) -> DialogSettings:
+        """The parameters in force."""
 
     def iter_views(self) -> Iterator[list[DialogView]]:
         """Copies of all dialogs, batch by batch."""

@@ -106,7 +106,8 @@ COMMANDS = (
             Param(
                 "name",
                 "string",
-                "a counter's name, a group's name with a colon after it, or the word all; several",
+                "a counter's name, for dialogs also GROUP:NAME, a group's name with a colon after "
+                "it, or the word all; several",
                 variadic=True,
             ),
         ),

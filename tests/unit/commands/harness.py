@@ -57,11 +57,15 @@ class House:
     """Table, tracker and dispatcher with clocks that stand still at NOW."""
 
     def __init__(
-        self, hash_size: int = 4096, statistics: dict[str, StatisticsProvider] | None = None
+        self,
+        hash_size: int = 4096,
+        statistics: dict[str, StatisticsProvider] | None = None,
+        *,
+        enable_stats: bool = True,
     ) -> None:
         self.wall = NOW
         self.table = DialogTable(
-            DialogSettings(hash_size=hash_size),
+            DialogSettings(hash_size=hash_size, enable_stats=enable_stats),
             wall=lambda: self.wall,
             monotonic=lambda: 1000.0,
             rng=random.Random(4),

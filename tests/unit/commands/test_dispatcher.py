@@ -14,6 +14,7 @@ from dlgmgmt.commands.results import (
     DialogListing,
     DialogMatches,
     Result,
+    Statistic,
     Statistics,
     TerminationOrdered,
     TerminationStatus,
@@ -253,6 +254,33 @@ def test_statistics_by_group_name_and_all() -> None:
     everything = lines("all")
     assert everything[:5] == dialog
     assert everything[-1] == "sip:requests = 7"
+
+
+def test_statistics_of_the_manual_answer_under_both_module_names(house: House) -> None:
+    house.call("4@x")
+    house.reply(house.invite("2@x"), 180)
+    failed = house.invite("3@x")
+    house.tracker.invite_failed(failed, 486)
+    values = {
+        "active_dialogs": 1,
+        "early_dialogs": 1,
+        "expired_dialogs": 0,
+        "failed_dialogs": 1,
+        "processed_dialogs": 3,
+    }
+    for name, value in values.items():
+        for group in ("dialog", "dialog_ng"):
+            result = run(house, MI, "get_statistics", f"{group}:{name}")
+            assert result == Statistics((Statistic(group, name, value),))
+
+
+def test_without_enable_stats_the_groups_of_dialogs_are_not_there() -> None:
+    house = House(statistics={"sip": lambda: [("requests", 7)]}, enable_stats=False)
+    house.call("4@x")
+    for name in ("dialog:", "dialog_ng:", "active_dialogs", "active", "dialog_ng:early_dialogs"):
+        assert refusal(house, MI, "get_statistics", name) == (404, "Statistics Not Found")
+    everything = run(house, MI, "get_statistics", "all", "active_dialogs")
+    assert everything == Statistics((Statistic("sip", "requests", 7),))
 
 
 def test_statistics_that_do_not_exist(house: House) -> None:
