@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import random
@@ -16,7 +17,9 @@ from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import Tracker
+from dlgmgmt.sip.calls import Calls
 from dlgmgmt.sip.errors import ListenError
+from dlgmgmt.sip.keepalive import LOOK
 from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.loop import new_loop
 from dlgmgmt.sip.proxy import Proxy
@@ -39,7 +42,7 @@ class SipEngine:
     """Binds the listeners at construction (raises ListenError) and runs from start() to stop().
 
     table: the dialogs. rng: where branches and tags come from; it must not be predictable in
-    production. ``terminator`` may be used from any thread.
+    production. ``terminator`` and ``calls`` may be used from any thread.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class SipEngine:
             self.proxy, Terminations(table), self._submit, dialog_settings.dlg_extra_hdrs
         )
         self.proxy.terminator = self.terminator
+        self.calls = Calls(self.proxy, table, self.terminator, self._submit, dialog_settings)
 
     @property
     def transactions(self) -> int:
@@ -110,6 +114,7 @@ class SipEngine:
             sock.start(self._selector.add_direct)
         self._tick()
         self._dialog_tick()
+        self._look()
         try:
             self._loop.run_forever()
         finally:
@@ -131,11 +136,26 @@ class SipEngine:
         self.proxy.receive(data, source, sock)
 
     def _expired(self, dialog: Dialog) -> None:
-        self.terminator.expired(dialog)
+        then = functools.partial(self.terminator.expired, dialog)
+        routing = self.proxy.forwarder.routing
+        if routing is None or not routing.timed_out(dialog, then):
+            then()
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Have ``work`` run on the signalling thread, later."""
+        self._loop.call_soon_threadsafe(work)
 
     def _tick(self) -> None:
         self._loop.call_later(TICK, self._tick)
         self._stack.run_timers()
+
+    def _look(self) -> None:
+        self._loop.call_later(LOOK, self._look)
+        try:
+            self.calls.keepalive.look()
+        except Exception:  # noqa: BLE001 - logged
+            # The timer must go on.
+            _LOG.exception("keep-alive failed")
 
     def _dialog_tick(self) -> None:
         self._loop.call_later(_DIALOG_TICK, self._dialog_tick)

@@ -161,11 +161,18 @@ class Forwarder:
         dialog, _, direction = found
         return dialog, direction is Direction.UPSTREAM
 
-    def open(self, msg: Message, bind_addr: str, req_uri: str | None = None) -> tuple[Dialog, bool]:
+    def open(
+        self,
+        msg: Message,
+        bind_addr: str,
+        req_uri: str | None = None,
+        *,
+        announce: bool = True,
+    ) -> tuple[Dialog, bool]:
         """The dialog of an initial INVITE, and whether it is new. Any thread.
 
-        req_uri: what to note as its request URI, the message's by default. Raises TableFull and
-        BadMessage.
+        req_uri: what to note as its request URI, the message's by default. announce: tell the
+        listeners of a new one. Raises TableFull and BadMessage.
         """
         return self._table.open(
             DialogInit(
@@ -179,7 +186,8 @@ class Forwarder:
                 route_set=tuple(msg.all("record-route")),
                 bind_addr=bind_addr,
                 lifetime=self._table.settings.default_timeout,
-            )
+            ),
+            announce=announce,
         )
 
     def targets_of(self, uri: str) -> tuple[list[str], bool]:

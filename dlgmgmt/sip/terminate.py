@@ -107,11 +107,13 @@ class Terminator:
         )
 
     def by_id(
-        self, h_entry: int, h_id: int, *, reason: str, extra_headers: str = ""
+        self, h_entry: int, h_id: int, *, reason: str, extra_headers: str = "", only: str = ""
     ) -> TerminationView:
         """End the dialog ``h_entry:h_id``; see Terminations.by_id. Raises BadExtraHeaders."""
         extra = check_extra_headers(extra_headers)
-        return self._send(self._orders.by_id(h_entry, h_id, reason=reason, extra_headers=extra))
+        return self._send(
+            self._orders.by_id(h_entry, h_id, reason=reason, extra_headers=extra, only=only)
+        )
 
     def _send(self, order: Termination) -> TerminationView:
         with order.dialog.entry.lock:
