@@ -70,9 +70,7 @@ class Bridges:
         self._own = own
         self._submit = submit
         self._wall = wall
-        self.controller = controller
-        self.contact_user = parse_uri(controller).user or "bridge"
-        self.headers = extra
+        self.configure(controller, extra)
         self.sender = InDialogSender(core)
         self._lock = threading.Lock()
         self._records: OrderedDict[int, BridgeView] = OrderedDict()
@@ -111,6 +109,12 @@ class Bridges:
             return list(self._records.values())
 
     # -- the signalling thread -------------------------------------------------------------------
+
+    def configure(self, controller: str, extra: str) -> None:
+        """Take other parameters from now on."""
+        self.controller = controller
+        self.contact_user = parse_uri(controller).user or "bridge"
+        self.headers = extra
 
     def _begin(self, number: int, order: Order) -> None:
         callid = f"{self._core.stack.new_tag()}{self._core.stack.new_tag()}@dlgmgmt"

@@ -98,7 +98,7 @@ class Referrals:
         self._own = own
         self._submit = submit
         self._sender = InDialogSender(core)
-        self._headers = f"Referred-By: <{controller}>\r\n{extra}"
+        self.configure(controller, extra)
         self._open: dict[_Key, list[_Referral]] = {}
         self._count = 0
         self._listening = False
@@ -107,6 +107,10 @@ class Referrals:
     def __len__(self) -> int:
         """How many are under way."""
         return self._count
+
+    def configure(self, controller: str, extra: str) -> None:
+        """Take other parameters from now on."""
+        self._headers = f"Referred-By: <{controller}>\r\n{extra}"
 
     def refer(self, dialog: Dialog, side: str, address: str) -> bool:
         """Send ``side`` ("caller" or "callee") to ``address``; False if it cannot be done now."""
