@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import logging
 import random
@@ -136,10 +135,7 @@ class SipEngine:
         self.proxy.receive(data, source, sock)
 
     def _expired(self, dialog: Dialog) -> None:
-        then = functools.partial(self.terminator.expired, dialog)
-        routing = self.proxy.forwarder.routing
-        if routing is None or not routing.timed_out(dialog, then):
-            then()
+        self.proxy.expired(dialog)
 
     def post(self, work: Callable[[], None]) -> None:
         """Have ``work`` run on the signalling thread, later."""

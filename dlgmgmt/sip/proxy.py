@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 
+from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.tracker import Tracker
 from dlgmgmt.sip import build, grammar
@@ -177,6 +179,13 @@ class Proxy:
             extra=extra,
         )
         server.respond(status, data)
+
+    def expired(self, dialog: Dialog) -> None:
+        """A dialog's timeout has come: the routing may want to do something before the BYEs."""
+        then = functools.partial(self.terminator.expired, dialog)
+        routing = self.forwarder.routing
+        if routing is None or not routing.timed_out(dialog, then):
+            then()
 
     # -- CANCEL and ACK ------------------------------------------------------------------------
 

@@ -159,7 +159,7 @@ class World:
         return self.ticks * TICK
 
     def _expired(self, dialog: Dialog) -> None:
-        self.terminator.expired(dialog)
+        self.proxy.expired(dialog)
 
     def submit(self, work: Callable[[], None]) -> None:
         if self.later is None:
