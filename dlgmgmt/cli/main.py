@@ -1,4 +1,4 @@
-"""The dlgmgmt program: serve, run (with demo phones), check, manual.
+"""The dlgmgmt program: serve, run (with demo phones), check, import-cfg, manual.
 
 Exit codes: 0 ended cleanly; 1 the daemon could not start or failed while running; 2 the command
 line or the configuration is wrong.
@@ -51,6 +51,13 @@ def _parser() -> argparse.ArgumentParser:
             type=Path,
             help="TOML file; without it the embedded defaults hold (loopback only)",
         )
+        command.add_argument(
+            "--modparam",
+            metavar="NAME=VALUE",
+            action="append",
+            default=[],
+            help="a parameter of [ims_dialog], overriding the file; may be repeated",
+        )
         if name != "check":
             command.add_argument(
                 "--log-level", choices=_LEVELS, default="info", help="default: %(default)s"
@@ -73,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return manual.show(options.name, as_json=options.json)
     try:
-        config = load(options.config, os.environ)
+        config = load(options.config, os.environ, options.modparam)
     except ConfigError as error:
         for problem in error.problems:
             complain("dlgmgmt", str(problem))
@@ -85,7 +92,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(config: Config) -> int:
     for warning in config.warnings:
-        print(f"dlgmgmt: warning: {visible(warning)}", file=sys.stderr)
+        complain("dlgmgmt", f"warning: {warning}")
+    if config.routing.script is not None:
+        # Here, for it costs more to load than everything else that is checked.
+        from dlgmgmt.routing import script  # noqa: PLC0415
+
+        try:
+            script.check(config.routing.script)
+        except script.ScriptError as error:
+            complain("dlgmgmt", str(error))
+            return 2
     print(f"{visible(str(config.source or 'embedded defaults'))}: configuration is good")
     return 0
 

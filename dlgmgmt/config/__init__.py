@@ -6,7 +6,8 @@ file, line, parameter, value and what is allowed.
 
 from __future__ import annotations
 
-from dlgmgmt.config.load import Config, ConfigError, Problem, load
+from dlgmgmt.config.load import Config, load
+from dlgmgmt.config.problems import ConfigError, Problem
 from dlgmgmt.config.rundir import (
     RunDirectoryError,
     fifo_path,

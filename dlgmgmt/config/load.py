@@ -7,17 +7,21 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlgmgmt.config import schema
+from dlgmgmt.config import modparam, schema
+from dlgmgmt.config.dialog_values import without_password
 from dlgmgmt.config.lines import Path as KeyPath
 from dlgmgmt.config.lines import key_lines, line_of
+from dlgmgmt.config.problems import MODPARAM, ConfigError, Problem, refusal, shown
 from dlgmgmt.config.rundir import fifo_path, private_directory, reply_path, run_directory
+from dlgmgmt.config.values import Reader, Refused
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.interfaces.settings import HttpSettings
+from dlgmgmt.routing.settings import RoutingSettings
 from dlgmgmt.sip.settings import Route, SipSettings
 from mi_fifo import FifoSettings
 
@@ -28,31 +32,11 @@ _TOML_PLACE = re.compile(
 
 
 @dataclass(slots=True, frozen=True)
-class Problem:
-    """One thing that is wrong. line: from 1, 0 where it concerns the file as a whole."""
-
-    file: str
-    line: int
-    message: str
-
-    def __str__(self) -> str:
-        """As compilers print it: file, line, message."""
-        return f"{self.file}:{self.line}: {self.message}" if self.line else self.message
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; ``problems`` holds all that is wrong with it."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = problems
-
-
-@dataclass(slots=True, frozen=True)
 class Config:
     """All settings. source: the file they came from, None for the embedded defaults.
 
     warnings: lines to log at the start, about values that were taken but not as they stood.
+    modparams: what the command line said, for when the file is read again.
     """
 
     source: Path | None
@@ -61,7 +45,9 @@ class Config:
     dialog: DialogSettings
     fifo: FifoSettings
     http: HttpSettings
+    routing: RoutingSettings = field(default_factory=RoutingSettings)
     warnings: tuple[str, ...] = ()
+    modparams: tuple[str, ...] = ()
 
     def prepare(self) -> None:
         """See to a plain user's run directory before anything is put into it.
@@ -74,17 +60,19 @@ class Config:
             private_directory(self.run_dir)
 
 
-def load(path: Path | None, env: Mapping[str, str]) -> Config:
-    """Read ``path``, or take the embedded defaults for None; touches nothing else on the disk.
+def load(path: Path | None, env: Mapping[str, str], modparams: Iterable[str] = ()) -> Config:
+    """Read ``path``, or take the embedded defaults for None; changes nothing on the disk.
 
-    env: XDG_RUNTIME_DIR and TMPDIR say where the run directory of a plain user is.
-    Raises ConfigError with everything that is wrong with the file.
+    env: XDG_RUNTIME_DIR and TMPDIR say where the run directory of a plain user is. modparams:
+    "name=value" of the command line, which override the file.
+    Raises ConfigError with everything that is wrong with the file and them.
     """
     text = "" if path is None else _read(path)
-    reader = _Loader("" if path is None else str(path), text)
+    reader = _Loader("" if path is None else str(path), text, tuple(modparams))
     config = reader.config(path, run_directory(env))
     if reader.problems:
-        raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line))
+        # Those of the command line stand last.
+        raise ConfigError(sorted(reader.problems, key=lambda p: (p.file == MODPARAM, p.line)))
     return config
 
 
@@ -104,25 +92,23 @@ def _read(path: Path) -> str:
         raise ConfigError([Problem(str(path), line, "not UTF-8 text")]) from error
 
 
-def _shown(value: object) -> str:
-    """A value as it may be printed: escaped, and not longer than a line."""
-    text = ascii(value) if not isinstance(value, bool) else str(value).lower()
-    return text if len(text) <= 100 else text[:97] + "..."
-
-
 @dataclass(slots=True)
 class _Loader:
     file: str
     text: str
+    modparams: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     _lines: dict[KeyPath, int] = field(default_factory=dict)
+    # Parameters of [ims_dialog] that the command line gave.
+    _given: set[str] = field(default_factory=set)
 
     def config(self, source: Path | None, run_dir: Path) -> Config:
         """Read every table; what is wrong lands in ``problems``."""
         data = self._parse()
         self._unknown((), data, [*schema.TABLES], "table")
         tables = {name: self._table(data, name) for name in schema.TABLES}
+        self._command_line(tables["ims_dialog"])
         sip = self._sip(data, tables["sip"])
         fifo = {"fifo_name": str(fifo_path(run_dir)), "reply_dir": str(reply_path(run_dir))}
         return Config(
@@ -132,7 +118,9 @@ class _Loader:
             self._dialog(tables["ims_dialog"]),
             FifoSettings(**(fifo | tables["mi_fifo"])),
             self._http(tables["http"]),
+            self._routing(tables["routing"], source),
             tuple(self.warnings),
+            self.modparams,
         )
 
     def _parse(self) -> dict[str, Any]:
@@ -150,33 +138,53 @@ class _Loader:
         self._lines = key_lines(self.text)
         return data
 
+    def _command_line(self, table: dict[str, Any]) -> None:
+        """Let ``--modparam`` override what the file says of ``[ims_dialog]``."""
+        for argument in self.modparams:
+            found = modparam.parse(argument)
+            if isinstance(found, Problem):
+                self.problems.append(found)
+                continue
+            path = ("ims_dialog", found.name)
+            self._given.add(found.name)
+            reader = schema.IMS_DIALOG.get(found.name)
+            if reader is None:
+                self._unknown(path[:1], {found.name: found.value}, [*schema.IMS_DIALOG])
+            else:
+                self._read(path, ".".join(path), reader, reader.from_text(found.value), table)
+
+    def _is_given(self, path: KeyPath) -> bool:
+        return path[0] == "ims_dialog" and len(path) > 1 and path[1] in self._given
+
     def _problem(self, path: KeyPath, message: str) -> None:
-        self.problems.append(Problem(self.file, line_of(self._lines, path), message))
+        if self._is_given(path):
+            self.problems.append(Problem(MODPARAM, 0, message))
+        else:
+            self.problems.append(Problem(self.file, line_of(self._lines, path), message))
 
     def _place(self, path: KeyPath) -> str:
+        if self._is_given(path):
+            return f"{MODPARAM}: "
         return f"{self.file}:{line_of(self._lines, path)}: " if self.file else ""
 
-    def _wrong(self, path: KeyPath, name: str, value: object, allowed: str) -> None:
-        self._problem(path, f"{name} = {_shown(value)} is refused; allowed: {allowed}")
+    def _wrong(self, path: KeyPath, name: str, value: object, allowed: str, why: str = "") -> None:
+        if path[-1] == "db_url":
+            value = without_password(value)
+        self._problem(path, refusal(name, value, why, allowed))
 
-    def _unknown(self, path: KeyPath, found: dict[str, Any], known: list[str], what: str) -> None:
+    def _unknown(
+        self, path: KeyPath, found: dict[str, Any], known: list[str], what: str = "parameter"
+    ) -> None:
         for name, value in found.items():
             if name in known:
                 continue
             full = ".".join([*(part for part in path if isinstance(part, str)), name])
-            if path == ("ims_dialog",) and name in schema.UNSUPPORTED:
-                self._problem(
-                    (*path, name),
-                    f"{full} = {_shown(value)} is refused: this version does not support "
-                    f"this parameter yet; allowed: {', '.join(known)}",
-                )
-                continue
             close = difflib.get_close_matches(name, known, 1)
             hint = f" (did you mean {close[0]}?)" if close else ""
-            given = "" if what == "table" else f" = {_shown(value)}"
+            given = "" if what == "table" else f" = {shown(value)}"
             self._problem(
                 (*path, name),
-                f"unknown {what} {_shown(full)[1:-1]}{given}{hint}; allowed: {', '.join(known)}",
+                f"unknown {what} {shown(full)[1:-1]}{given}{hint}; allowed: {', '.join(known)}",
             )
 
     def _table(self, data: dict[str, Any], name: str) -> dict[str, Any]:
@@ -185,7 +193,7 @@ class _Loader:
             self._wrong((name,), name, table, f"a table, [{name}]")
             return {}
         known = [*schema.TABLES[name]]
-        self._unknown((name,), table, [*known, "route"] if name == "sip" else known, "parameter")
+        self._unknown((name,), table, [*known, "route"] if name == "sip" else known)
         return self._values((name,), name, table, schema.TABLES[name])
 
     def _values(
@@ -194,13 +202,18 @@ class _Loader:
         good: dict[str, Any] = {}
         for key, value in table.items():
             reader = readers.get(key)
-            if reader is None:
-                continue
-            try:
-                good[key] = reader.read(value)
-            except (TypeError, ValueError):
-                self._wrong((*path, key), f"{name}.{key}", value, reader.allowed)
+            if reader is not None:
+                self._read((*path, key), f"{name}.{key}", reader, value, good)
         return good
+
+    def _read(
+        self, path: KeyPath, name: str, reader: Reader, value: object, good: dict[str, Any]
+    ) -> None:
+        try:
+            good[str(path[-1])] = reader.read(value)
+        except (TypeError, ValueError) as error:
+            why = str(error) if isinstance(error, Refused) else ""
+            self._wrong(path, name, value, reader.allowed, why)
 
     def _sip(self, data: dict[str, Any], good: dict[str, Any]) -> SipSettings:
         table = data.get("sip")
@@ -224,7 +237,7 @@ class _Loader:
         open_route = 0
         for number, table in enumerate(routes):
             path: KeyPath = ("sip", "route", number)
-            self._unknown(path, table, [*schema.ROUTE], "parameter")
+            self._unknown(path, table, [*schema.ROUTE])
             good = self._values(path, "sip.route", table, schema.ROUTE)
             if "targets" not in table:
                 self._problem(path, "sip.route has no targets; a route needs at least one")
@@ -248,12 +261,7 @@ class _Loader:
 
     def _dialog(self, good: dict[str, Any]) -> DialogSettings:
         path = "ims_dialog"
-        if good.pop("enable_stats", True) is False:
-            self.warnings.append(
-                f"{self._place((path, 'enable_stats'))}ims_dialog.enable_stats = 0 has no "
-                "effect: dialogs are always counted"
-            )
-        if good.pop("dlg_match_mode", 0):
+        if good.get("dlg_match_mode"):
             self.warnings.append(
                 f"{self._place((path, 'dlg_match_mode'))}ims_dialog.dlg_match_mode is "
                 "deprecated and has no effect: did first, then Call-ID and tags"
@@ -265,7 +273,27 @@ class _Loader:
                 f"{self._place((path, 'hash_size'))}ims_dialog.hash_size = {size} is not a "
                 f"power of two, rounded down to {good['hash_size']}"
             )
-        return DialogSettings(**good)
+        settings = DialogSettings(**good)
+        for name in settings.profiles_no_value:
+            if name in settings.profiles_with_value:
+                key = "profiles_no_value"
+                self._wrong(
+                    (path, key),
+                    f"{path}.{key}",
+                    "; ".join(settings.profiles_no_value),
+                    "a name in one of the two lists",
+                    f"{name} is in profiles_with_value too",
+                )
+        return settings
+
+    def _routing(self, good: dict[str, Any], source: Path | None) -> RoutingSettings:
+        if source is not None and "script" in good:
+            given, good["script"] = good["script"], str(source.parent / good["script"])
+            if not os.path.isfile(good["script"]):  # noqa: PTH113 - False too for what is no name
+                why = f"there is no file {shown(good['script'])}"
+                allowed = schema.ROUTING["script"].allowed
+                self._wrong(("routing", "script"), "routing.script", given, allowed, why)
+        return RoutingSettings(**good)
 
     def _http(self, good: dict[str, Any]) -> HttpSettings:
         if "listen" in good:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from dlgmgmt.config import dialog_values as d
 from dlgmgmt.config import values as v
 from dlgmgmt.config.values import Reader
 
@@ -66,32 +67,43 @@ IMS_DIALOG: Table = MappingProxyType(
         "enable_stats": v.switch(),
         "hash_size": v.integer(1, 16_777_216),
         "rr_param": v.token(),
+        "dlg_flag": v.integer(0, 31),
+        "timeout_avp": d.avp(),
         "default_timeout": v.integer(1, 2_147_483_647),
         "dlg_extra_hdrs": v.header_lines(),
         "dlg_match_mode": v.integer(0, 2),
         "detect_spirals": v.switch(),
+        "db_url": d.database_url(),
+        "db_mode": d.database_mode(),
+        "db_update_period": v.integer(1, 86_400),
+        "db_fetch_rows": v.integer(0, 1_000_000),
+        "profiles_with_value": d.profiles(),
+        "profiles_no_value": d.profiles(),
+        "bridge_controller": d.sip_uri(),
+        "initial_cbs_inscript": v.switch(),
+        "ruri_pvar": d.pseudo_variable(),
+        "send_bye": v.switch(),
+        "early_timeout": v.integer(1, 86_400),
         "noack_timeout": v.integer(1, 86_400),
+        "end_timeout": v.integer(1, 86_400),
+        "timeout_noreset": v.switch(),
+        "ka_timer": v.integer(0, 86_400),
+        "ka_interval": v.integer(1, 86_400),
+        "ka_failed_limit": v.integer(1, 1000),
+        "ka_sides": v.one_of("none", "caller", "callee", "both"),
         "max_dialogs": v.integer(1, 100_000_000),
     }
 )
 
-# Names of manual chapter 5 that a configuration may bear in good faith, but that do nothing here.
-UNSUPPORTED = frozenset(
+ROUTING: Table = MappingProxyType(
     {
-        "bridge_controller",
-        "db_fetch_rows",
-        "db_mode",
-        "db_update_period",
-        "db_url",
-        "dlg_flag",
-        "initial_cbs_inscript",
-        "profiles_no_value",
-        "profiles_with_value",
-        "ruri_pvar",
-        "timeout_avp",
+        "script": d.script_path(),
+        "time_limit": v.seconds(0.01, 60),
+        "workers": v.integer(1, 64),
+        "max_queue": v.integer(1, 1_000_000),
     }
 )
 
 TABLES: MappingProxyType[str, Table] = MappingProxyType(
-    {"sip": SIP, "mi_fifo": MI_FIFO, "http": HTTP, "ims_dialog": IMS_DIALOG}
+    {"sip": SIP, "mi_fifo": MI_FIFO, "http": HTTP, "ims_dialog": IMS_DIALOG, "routing": ROUTING}
 )

@@ -1,7 +1,8 @@
 """Readers of single parameter values: each takes what TOML gave and returns it checked.
 
-A reader raises ValueError for a value that it does not take; what it does take is said by its
-``allowed`` text, which the error message shows.
+A reader raises TypeError or ValueError for a value that it does not take; what it does take is
+said by its ``allowed`` text, which the error message shows. Those of the dialog core's own
+parameters are in ``dialog_values.py``.
 """
 
 from __future__ import annotations
@@ -23,27 +24,53 @@ from dlgmgmt.sip.settings import Listener
 from dlgmgmt.sip.uri import parse_uri
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "\\": "\\"}
+_ESCAPE = re.compile(r"\\([rnt\\])")
 _HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9\-.]{0,252}[a-z0-9])?")
 _HOST_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+)):([0-9]{1,5})")
 
 
+class Refused(ValueError):
+    """A value that is not taken for a reason that the message is to tell."""
+
+
 @dataclass(slots=True, frozen=True)
 class Reader:
-    """How a value is read, and what is allowed in words."""
+    """How a value is read, and what is allowed in words.
+
+    from_text: makes of plain text, as a command line has it, what TOML would have given; text
+    that is none of it stays as it is, and ``read`` refuses it.
+    """
 
     read: Callable[[Any], Any]
     allowed: str
+    from_text: Callable[[str], object] = str
 
 
-def _require(condition: object) -> None:
+def require(condition: object) -> None:
+    """Raise ValueError unless it holds."""
     if not condition:
         raise ValueError
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
+    """The value if it is text; TypeError otherwise."""
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def _number_in(text: str) -> object:
+    return int(text) if _INTEGER.fullmatch(text) else text
+
+
+def _switch_in(text: str) -> object:
+    return {"true": True, "false": False}.get(text.lower(), _number_in(text))
+
+
+def _escapes_in(text: str) -> object:
+    return _ESCAPE.sub(lambda match: _ESCAPES[match[1]], text)
 
 
 def integer(low: int, high: int) -> Reader:
@@ -52,10 +79,10 @@ def integer(low: int, high: int) -> Reader:
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError
-        _require(low <= value <= high)
+        require(low <= value <= high)
         return value
 
-    return Reader(read, f"an integer from {low} to {high}")
+    return Reader(read, f"an integer from {low} to {high}", _number_in)
 
 
 def seconds(low: float, high: float) -> Reader:
@@ -64,7 +91,7 @@ def seconds(low: float, high: float) -> Reader:
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError
-        _require(low <= value <= high)  # false for nan
+        require(low <= value <= high)  # false for nan
         return float(value)
 
     return Reader(read, f"seconds, a number from {low:g} to {high:g}")
@@ -74,8 +101,8 @@ def one_of(*choices: str) -> Reader:
     """One of some words."""
 
     def read(value: object) -> str:
-        _require(_text(value) in choices)
-        return _text(value)
+        require(as_text(value) in choices)
+        return as_text(value)
 
     return Reader(read, " or ".join(f'"{choice}"' for choice in choices))
 
@@ -86,18 +113,18 @@ def switch() -> Reader:
     def read(value: object) -> bool:
         if not isinstance(value, int):
             raise TypeError
-        _require(value in (0, 1))
+        require(value in (0, 1))
         return bool(value)
 
-    return Reader(read, "true or false (or 1 or 0)")
+    return Reader(read, "true or false (or 1 or 0)", _switch_in)
 
 
 def token() -> Reader:
     """An RFC 3261 token."""
 
     def read(value: object) -> str:
-        _require(len(_text(value)) <= 64 and _TOKEN.fullmatch(_text(value)))
-        return _text(value)
+        require(len(as_text(value)) <= 64 and _TOKEN.fullmatch(as_text(value)))
+        return as_text(value)
 
     return Reader(read, "an RFC 3261 token of at most 64 characters: letters, digits, -.!%*_+`'~")
 
@@ -106,8 +133,8 @@ def header_text() -> Reader:
     """The value of a header, on one line."""
 
     def read(value: object) -> str:
-        text = _text(value)
-        _require(0 < len(text) <= 200 and text.isprintable() and text == text.strip())
+        text = as_text(value)
+        require(0 < len(text) <= 200 and text.isprintable() and text == text.strip())
         return text
 
     return Reader(read, "1 to 200 printable characters on one line, no space at either end")
@@ -121,7 +148,7 @@ def header_lines() -> Reader:
         from dlgmgmt.sip.terminate import check_extra_headers  # noqa: PLC0415
 
         try:
-            return check_extra_headers(_text(value))
+            return check_extra_headers(as_text(value))
         except BadExtraHeaders as error:
             raise ValueError from error
 
@@ -129,6 +156,7 @@ def header_lines() -> Reader:
         read,
         r'header lines, each "Name: value\r\n", of headers that the daemon does not set itself, '
         'at most 4096 characters, or ""',
+        _escapes_in,
     )
 
 
@@ -136,10 +164,10 @@ def octal_mode() -> Reader:
     """A file mode, written as chmod takes it."""
 
     def read(value: object) -> int:
-        text = _text(value)
-        _require(1 <= len(text) <= 4 and set(text) <= set(string.octdigits))
+        text = as_text(value)
+        require(1 <= len(text) <= 4 and set(text) <= set(string.octdigits))
         mode = int(text, 8)
-        _require(mode <= 0o777)
+        require(mode <= 0o777)
         return mode
 
     return Reader(read, 'an octal file mode as a string, "0000" to "0777", such as "0660"')
@@ -149,10 +177,10 @@ def absolute_path() -> Reader:
     """A path that does not depend on where the daemon is started."""
 
     def read(value: object) -> str:
-        text = _text(value)
-        _require(text.isprintable() and len(os.fsencode(text)) < 4096)
+        text = as_text(value)
+        require(text.isprintable() and len(os.fsencode(text)) < 4096)
         path = Path(text)
-        _require(path.is_absolute() and ".." not in path.parts and path.name)
+        require(path.is_absolute() and ".." not in path.parts and path.name)
         return str(path)
 
     return Reader(read, 'an absolute path without ".."')
@@ -177,9 +205,9 @@ def group() -> Reader:
 def _account(value: object, look_up: Callable[[str], object]) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    text = _text(value)
+    text = as_text(value)
     if text.isdecimal() and text.isascii():
-        _require(int(text) < 2**32 - 1)  # the last one means "unchanged" to chown
+        require(int(text) < 2**32 - 1)  # the last one means "unchanged" to chown
         return text
     try:
         look_up(text)
@@ -193,9 +221,9 @@ def _host_port(text: str) -> tuple[str, int]:
     if match is None:
         raise ValueError
     address = ipaddress.ip_address(match[1] or match[2])
-    _require((address.version == 6) == (match[1] is not None))
+    require((address.version == 6) == (match[1] is not None))
     port = int(match[3])
-    _require(port < 65536)
+    require(port < 65536)
     return str(address), port
 
 
@@ -203,7 +231,7 @@ def host_port() -> Reader:
     """An HTTP listener."""
 
     def read(value: object) -> tuple[str, int]:
-        return _host_port(_text(value))
+        return _host_port(as_text(value))
 
     return Reader(read, 'a numeric address and a port, such as "127.0.0.1:8080" or "[::1]:8080"')
 
@@ -212,8 +240,8 @@ def listeners() -> Reader:
     """SIP sockets."""
 
     def one(value: object) -> Listener:
-        transport, colon, rest = _text(value).partition(":")
-        _require(colon and transport == "udp")
+        transport, colon, rest = as_text(value).partition(":")
+        require(colon and transport == "udp")
         host, port = _host_port(rest)
         return Listener(transport, host, port)
 
@@ -221,9 +249,9 @@ def listeners() -> Reader:
         if not isinstance(value, list):
             raise TypeError
         found = tuple(one(item) for item in value)
-        _require(0 < len(found) <= 32)
+        require(0 < len(found) <= 32)
         fixed = [item for item in found if item.port]
-        _require(len(set(fixed)) == len(fixed))
+        require(len(set(fixed)) == len(fixed))
         return found
 
     return Reader(
@@ -237,20 +265,20 @@ def sip_targets() -> Reader:
     """Next hops."""
 
     def one(value: object) -> str:
-        text = _text(value)
-        _require(text.isprintable() and len(text) <= 1024)
+        text = as_text(value)
+        require(text.isprintable() and len(text) <= 1024)
         try:
             uri = parse_uri(text)
         except BadUri as error:
             raise ValueError from error
-        _require(uri.scheme == "sip" and not uri.headers)
-        _require((uri.param("transport") or "udp").lower() == "udp")
+        require(uri.scheme == "sip" and not uri.headers)
+        require((uri.param("transport") or "udp").lower() == "udp")
         return text
 
     def read(value: object) -> tuple[str, ...]:
         if not isinstance(value, list):
             raise TypeError
-        _require(0 < len(value) <= 64)
+        require(0 < len(value) <= 64)
         return tuple(one(item) for item in value)
 
     return Reader(
@@ -264,10 +292,10 @@ def domain() -> Reader:
     """A Request-URI's host, in lower case, IPv6 without brackets as the URI reader gives it."""
 
     def read(value: object) -> str:
-        text = _text(value).lower()
+        text = as_text(value).lower()
         if text.startswith("[") and text.endswith("]"):
             return str(ipaddress.IPv6Address(text[1:-1]))
-        _require(_HOST_NAME.fullmatch(text))
+        require(_HOST_NAME.fullmatch(text))
         return text
 
     return Reader(read, "a host name, an IPv4 address or an IPv6 address in brackets, no port")
@@ -277,8 +305,8 @@ def user_prefix() -> Reader:
     """The start of a Request-URI's user part."""
 
     def read(value: object) -> str:
-        text = _text(value)
-        _require(0 < len(text) <= 128 and text.isprintable() and not set(text) & set(" @<>"))
+        text = as_text(value)
+        require(0 < len(text) <= 128 and text.isprintable() and not set(text) & set(" @<>"))
         return text
 
     return Reader(read, '1 to 128 characters of a SIP user part, such as "2" or "+49"')

@@ -39,7 +39,7 @@ PARAMETERS = (
         name="rr_param",
         chapter="5.3",
         kind=_P,
-        summary="name of the Record-Route parameter that carries the dialog's id",
+        summary="what the Record-Route parameter with the dialog's id is called",
         type="an RFC 3261 token of at most 64 characters: letters, digits, -.!%*_+`'~",
         text="""
             Phones send it back in the Route of each later request, and the dialog is found by
@@ -197,8 +197,8 @@ PARAMETERS = (
         type='names with semicolons between them, "caller ; trunk", or a list of names',
         text="""
             A script or a program can only use profiles that are declared here or in
-            profiles_no_value. Names are letters, digits and underscores; a name that stands
-            twice, or in both lists, is refused. Sizes are kept for each value and for the
+            profiles_no_value. Names are RFC 3261 tokens of at most 64 characters; a name that
+            stands twice, or in both lists, is refused. Sizes are kept for each value and for the
             whole profile, so that asking for one costs the same with ten calls and with
             100,000.
             """,

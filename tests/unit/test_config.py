@@ -129,15 +129,6 @@ def test_hash_size_is_rounded_down_with_a_warning(tmp_path: Path) -> None:
     )
 
 
-def test_names_without_effect_are_taken(tmp_path: Path) -> None:
-    text = "[ims_dialog]\nenable_stats = 1\ndlg_match_mode = 0\ndetect_spirals = 0\n"
-    config = read(tmp_path, text)
-    assert config.warnings == ()
-    assert not config.dialog.detect_spirals
-    config = read(tmp_path, "[ims_dialog]\nenable_stats = 0\ndlg_match_mode = 2\n")
-    assert len(config.warnings) == 2
-
-
 def test_a_public_http_listener_is_warned_about(tmp_path: Path) -> None:
     (warning,) = read(tmp_path, '[http]\nlisten = "0.0.0.0:8080"\n').warnings
     assert ":2: http.listen is not a loopback address" in warning
@@ -171,7 +162,7 @@ targets = []
 [ims_dialog]
 hash_size = 0
 hashsize = 3
-db_url = "mysql://x"
+db_mode = 1
 [snmp]
 [http]
 listen = "localhost:80"
@@ -184,8 +175,8 @@ listen = "localhost:80"
         "11: sip.route.targets = [] is refused; allowed: a list of 1 to 64 sip: URIs",
         "13: ims_dialog.hash_size = 0 is refused; allowed: an integer from 1 to",
         "14: unknown parameter ims_dialog.hashsize = 3 (did you mean hash_size?); allowed: ",
-        "15: ims_dialog.db_url = 'mysql://x' is refused: this version does not support this",
-        "16: unknown table snmp; allowed: sip, mi_fifo, http, ims_dialog",
+        "15: ims_dialog.db_mode = 1 is refused: this version keeps dialogs in memory alone, ",
+        "16: unknown table snmp; allowed: sip, mi_fifo, http, ims_dialog, routing",
         "18: http.listen = 'localhost:80' is refused; allowed: a numeric address and a port",
     ]
     assert len(found) == len(starts)
@@ -237,7 +228,6 @@ listen = "localhost:80"
         ("ims_dialog", "detect_spirals = 2"),
         ("ims_dialog", 'dlg_extra_hdrs = "no header"'),
         ("ims_dialog", 'dlg_extra_hdrs = "Via: mine\\r\\n"'),
-        ("ims_dialog", 'timeout_avp = "$avp(i:10)"'),
     ],
 )
 def test_what_is_refused(tmp_path: Path, table: str, line: str) -> None:
