@@ -229,6 +229,9 @@ class Callbacks:
         return (entry for entry in found if entry.types & kind)
 
     def _on_event(self, event: DialogEvent) -> None:
+        if event.type is EventType.LEG_ENDED and event.detail != "BYE":
+            # No request has come: the daemon ends one leg of several.
+            return
         kind = _TYPE_OF[event.type]
         dialog = DialogHandle(event.dialog)
         for entry in self._registered(event.dialog, kind):

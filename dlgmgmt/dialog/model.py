@@ -270,7 +270,8 @@ class Dialog:
         self.timeout_bye = False
         self.timeout_noreset = False
         self.timer: Timer | None = None
-        # Bounds what has no dialog timeout: ringing, and waiting for transactions once deleted.
+        # Bounds what the dialog timeout does not: ringing, the ACKs of several legs, and the wait
+        # for transactions once deleted.
         self.limit: Timer | None = None
         self.holds = 0
         self.removed = False

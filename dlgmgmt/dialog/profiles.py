@@ -154,7 +154,7 @@ class Profiles:
             batch = []
             for dialog in dialogs[start : start + BATCH]:
                 with dialog.entry.lock:
-                    if dialog.profiles:
+                    if any(k == key or (k[0] == name and key[1] is None) for k in dialog.profiles):
                         batch.append(dialog.view())
             yield batch
 

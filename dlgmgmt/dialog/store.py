@@ -11,6 +11,9 @@ from dlgmgmt.dialog.model import Dialog, Entry
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.wheel import TimerWheel
 
+TICK = 0.25
+"""Resolution of the timeouts, seconds; whoever runs them does so as often."""
+
 _FIRST_ID_SPAN = 0x3FFF
 
 
@@ -38,10 +41,11 @@ class Store:
         self.monotonic = monotonic
         self._entries = [Entry(i, rng.randint(1, _FIRST_ID_SPAN)) for i in range(self.size)]
         self._mask = self.size - 1
-        self._wheel = TimerWheel(1.0, monotonic())
+        self._wheel = TimerWheel(TICK, monotonic())
         self._wheel_lock = threading.Lock()
         self.on_expiry: Callable[[Dialog], None] = _nobody
         self.on_overdue: Callable[[Dialog], None] = _nobody
+        self.on_unacked: Callable[[Dialog], None] = _nobody
 
     def entry_of(self, callid: str) -> Entry:
         """The hash entry that a Call-ID belongs to."""
@@ -68,7 +72,6 @@ class Store:
     def arm(self, dialog: Dialog, seconds: float) -> None:
         """(Re)start the dialog timeout. Entry lock held."""
         with self._wheel_lock:
-            self._wheel.cancel(dialog.limit)
             self._wheel.cancel(dialog.timer)
             dialog.timer = self._wheel.set(
                 self.monotonic() + seconds, lambda: self.on_expiry(dialog)
@@ -87,17 +90,26 @@ class Store:
 
     def limit_ringing(self, dialog: Dialog) -> None:
         """Bound how long a dialog may go unanswered (``early_timeout``)."""
-        with self._wheel_lock:
-            dialog.limit = self._wheel.set(
-                self.monotonic() + self.settings.early_timeout, lambda: self.on_expiry(dialog)
-            )
+        self._limit(dialog, self.settings.early_timeout, lambda: self.on_expiry(dialog))
+
+    def limit_acks(self, dialog: Dialog, seconds: float) -> None:
+        """Look in ``seconds`` which legs of several have no ACK yet. Entry lock held."""
+        self._limit(dialog, seconds, lambda: self.on_unacked(dialog))
 
     def limit_end(self, dialog: Dialog) -> None:
         """Bound how long a deleted dialog is kept (``end_timeout``). Entry lock held."""
+        self._limit(dialog, self.settings.end_timeout, lambda: self.on_overdue(dialog))
+
+    def unlimit(self, dialog: Dialog) -> None:
+        """Nothing but the dialog timeout bounds the dialog. Entry lock held."""
         with self._wheel_lock:
-            dialog.limit = self._wheel.set(
-                self.monotonic() + self.settings.end_timeout, lambda: self.on_overdue(dialog)
-            )
+            self._wheel.cancel(dialog.limit)
+        dialog.limit = None
+
+    def _limit(self, dialog: Dialog, seconds: float, fire: Callable[[], None]) -> None:
+        with self._wheel_lock:
+            self._wheel.cancel(dialog.limit)
+            dialog.limit = self._wheel.set(self.monotonic() + seconds, fire)
 
     def due(self) -> list[Callable[[], None]]:
         """The timeouts that have come; the caller runs them, holding no lock."""

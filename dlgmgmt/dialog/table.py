@@ -63,6 +63,7 @@ class DialogTable(Attributes):
         self.on_overdue = self._overdue
         self.give_way: Callable[[], None] | None = None
         self._listeners: dict[EventType, tuple[Listener, ...]] = {}
+        self._listeners_lock = threading.Lock()
         self._orders: OrderedDict[int, Termination] = OrderedDict()
         self._orders_lock = threading.Lock()
 
@@ -164,8 +165,9 @@ class DialogTable(Attributes):
 
     def add_listener(self, listener: Listener, *kinds: EventType) -> None:
         """Call ``listener`` with every event of these kinds (all, without any) from now on."""
-        for kind in kinds or EventType:
-            self._listeners[kind] = (*self._listeners.get(kind, ()), listener)
+        with self._listeners_lock:
+            for kind in kinds or EventType:
+                self._listeners[kind] = (*self._listeners.get(kind, ()), listener)
 
     def publish(
         self,

@@ -14,6 +14,7 @@ from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog, Entry, OutLeg, Side, Termination
 from dlgmgmt.dialog.states import Event, State
 from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.dialog.tracker import await_acks
 
 WAITING_FOR_ACK = "waiting for ACK"
 PENDING = "pending"
@@ -94,6 +95,48 @@ class Terminations:
             self.table.publish(EventType.DESTROYED, dialog)
         return None
 
+    def unacked(self, dialog: Dialog) -> Termination | None:
+        """End the legs of a call with several answers whose ACK has not come in time.
+
+        None if there is none; the order is that of the whole dialog if there is no other leg.
+        """
+        now, limit = self.table.monotonic(), self.table.settings.noack_timeout
+        with dialog.entry.lock:
+            if dialog.state is not State.CONCURRENT:
+                return None
+            legs = dialog.confirmed_legs()
+            late = [leg for leg in legs if not leg.acked and leg.confirmed_at + limit <= now]
+            if not late:
+                await_acks(self.table, dialog)
+                return None
+            if len(late) == len(legs):
+                self.table.counters.add_expired()
+                order = self._order(dialog, Event.TIMEOUT, "noack_timeout", "")
+            else:
+                order = self._end_legs(dialog, late)
+        if order.dialog.termination is order:
+            return self._ordered(order, EventType.EXPIRED)
+        self.table.remember(order)
+        for leg in late:
+            self.table.publish(EventType.LEG_ENDED, dialog, leg.to_tag, order.reason)
+        return order
+
+    def _end_legs(self, dialog: Dialog, late: list[OutLeg]) -> Termination:
+        """Take some legs off a dialog that goes on with others. Entry lock held."""
+        order = self._new(dialog, 408, "noack_timeout", "")
+        self._tell(order, late)
+        for leg in late:
+            dialog.end_leg(leg, 200, "timeout")
+        left = dialog.confirmed_legs()
+        if len(left) > 1:
+            self.table.change(dialog, Event.BYE_ONE_OF_MANY)
+        elif left[0].acked:
+            self.table.change(dialog, Event.BYE_LEAVES_ACKED_LEG)
+        else:
+            self.table.change(dialog, Event.BYE_LEAVES_UNACKED_LEG)
+        await_acks(self.table, dialog)
+        return order
+
     def _why_expired(self, dialog: Dialog) -> str:
         if dialog.state in (State.UNCONFIRMED, State.EARLY):
             return "early_timeout"
@@ -107,24 +150,32 @@ class Terminations:
         early = dialog.state in (State.UNCONFIRMED, State.EARLY)
         self.table.change(dialog, event)
         cause = 488 if early else 200 if event is Event.TERMINATE else 408
-        order = Termination(
-            next(self._numbers), dialog, cause, reason, extra_headers, self.table.wall()
-        )
+        order = self._new(dialog, cause, reason, extra_headers)
         order.early = early
         dialog.termination = order
-        # The engine gives this hold back (``order.open``) once the sending has its own holds.
-        dialog.holds += 1
-        dialog.snapshot = None
         if early:
             self.table.counters.add_failed()
             order.sides.append(Side("caller", None, "488", PENDING))
             order.sides += [Side("callee", leg, "CANCEL", PENDING) for leg in dialog.legs.values()]
         else:
-            for leg in dialog.confirmed_legs():
-                outcome = PENDING if leg.acked else WAITING_FOR_ACK
-                order.sides.append(Side("caller", leg, "BYE", outcome))
-                order.sides.append(Side("callee", leg, "BYE", outcome))
+            self._tell(order, dialog.confirmed_legs())
         return order
+
+    def _new(self, dialog: Dialog, cause: int, reason: str, extra_headers: str) -> Termination:
+        order = Termination(
+            next(self._numbers), dialog, cause, reason, extra_headers, self.table.wall()
+        )
+        # The engine gives this hold back (``order.open``) once the sending has its own holds.
+        dialog.holds += 1
+        dialog.snapshot = None
+        return order
+
+    @staticmethod
+    def _tell(order: Termination, legs: list[OutLeg]) -> None:
+        for leg in legs:
+            outcome = PENDING if leg.acked else WAITING_FOR_ACK
+            order.sides.append(Side("caller", leg, "BYE", outcome))
+            order.sides.append(Side("callee", leg, "BYE", outcome))
 
     def _ordered(self, order: Termination, kind: EventType) -> Termination:
         self.table.remember(order)

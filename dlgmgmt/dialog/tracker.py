@@ -104,22 +104,25 @@ class Tracker:
         return leg
 
     def _answered(self, dialog: Dialog, leg: OutLeg) -> EventType:
-        first = dialog.state in (State.UNCONFIRMED, State.EARLY)
+        was = dialog.state
+        first = was in (State.UNCONFIRMED, State.EARLY)
         leg.confirmed = True
         leg.confirmed_at = self.table.monotonic()
         if dialog.history:
             # A 2xx that crossed the CANCEL: this leg was not cancelled after all.
-            was = leg.to_tag, 0, "cancelled"
+            lost = leg.to_tag, 0, "cancelled"
             dialog.history = [
-                past for past in dialog.history if (past.to_tag, past.code, past.cause) != was
+                past for past in dialog.history if (past.to_tag, past.code, past.cause) != lost
             ]
         self.table.change(dialog, Event.ANSWER if first else Event.ANSWER_OTHER_LEG)
         if not first:
-            # There is no short timeout while one leg of several is without its ACK.
-            self._arm(dialog)
+            # From now on the dialog timeout is that of a call: each ACK is waited for by itself.
+            if was is State.CONFIRMED_NA:
+                self._arm(dialog)
+            await_acks(self.table, dialog)
         else:
             dialog.start_ts = int(self.table.wall())
-            self._await_ack(dialog)
+            await_acks(self.table, dialog)
             # The branches that lost are being cancelled: their legs are no part of this call. A
             # 2xx that crosses the CANCEL brings its leg back.
             for other in [other for other in dialog.legs.values() if not other.confirmed]:
@@ -244,8 +247,8 @@ class Tracker:
             self.table.change(dialog, Event.BYE_LEAVES_ACKED_LEG)
         else:
             self.table.change(dialog, Event.BYE_LEAVES_UNACKED_LEG)
-            self._await_ack(dialog)
         dialog.end_leg(leg, 200, "bye")
+        await_acks(self.table, dialog)
         return EventType.LEG_ENDED
 
     def response(
@@ -289,13 +292,28 @@ class Tracker:
     def _arm(self, dialog: Dialog) -> None:
         self.table.arm(dialog, dialog.lifetime)
 
-    def _await_ack(self, dialog: Dialog) -> None:
-        self.table.arm(dialog, min(dialog.lifetime, self.table.settings.noack_timeout))
+
+def await_acks(table: DialogTable, dialog: Dialog) -> None:
+    """Set the timers of legs whose ACK has not come (``noack_timeout``). Entry lock held.
+
+    A single leg is the call, and its dialog timeout is short until the ACK. Among several, a leg
+    is ended without the others, and the dialog timeout runs on.
+    """
+    waiting = [leg.confirmed_at for leg in dialog.confirmed_legs() if not leg.acked]
+    if not waiting:
+        table.unlimit(dialog)
+        return
+    left = max(min(waiting) + table.settings.noack_timeout - table.monotonic(), 0.0)
+    if dialog.state is State.CONCURRENT:
+        table.limit_acks(dialog, left)
+    else:
+        table.unlimit(dialog)
+        table.arm(dialog, min(dialog.lifetime, left))
 
 
 def _hung_up(dialog: Dialog, to_tag: str) -> bool:
-    """Whether a leg was answered and ended by BYE: a late 2xx does not bring it back."""
-    return any(past.to_tag == to_tag and past.cause == "bye" for past in dialog.history)
+    """Whether a leg was answered and ended since: a late 2xx does not bring it back."""
+    return any(past.to_tag == to_tag and past.code == 200 for past in dialog.history)
 
 
 def _make_room(dialog: Dialog, *, answer: bool) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.settings import DialogSettings
+from dlgmgmt.dialog.store import TICK as DIALOG_TICK
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import Tracker
@@ -28,8 +29,6 @@ from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.transport import UdpSocket
 
 _LOG = logging.getLogger(__name__)
-
-_DIALOG_TICK = 1.0
 
 GIVE_WAY = 0.02
 
@@ -154,7 +153,7 @@ class SipEngine:
             _LOG.exception("keep-alive failed")
 
     def _dialog_tick(self) -> None:
-        self._loop.call_later(_DIALOG_TICK, self._dialog_tick)
+        self._loop.call_later(DIALOG_TICK, self._dialog_tick)
         for fire in self._table.due():
             try:
                 fire()

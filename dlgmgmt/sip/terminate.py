@@ -94,6 +94,7 @@ class Terminator:
         self._submit = submit
         self._extra = extra_headers
         self._sender = InDialogSender(core)
+        self._table.on_unacked = self.unacked
 
     # -- orders, from any thread ---------------------------------------------------------------
 
@@ -126,6 +127,12 @@ class Terminator:
     def expired(self, dialog: Dialog) -> None:
         """The dialog's timeout has come."""
         order = self._orders.expired(dialog)
+        if order is not None:
+            self.execute(order)
+
+    def unacked(self, dialog: Dialog) -> None:
+        """The ACK of one leg of several has not come in time."""
+        order = self._orders.unacked(dialog)
         if order is not None:
             self.execute(order)
 
