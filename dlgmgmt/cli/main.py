@@ -62,6 +62,16 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--log-level", choices=_LEVELS, default="info", help="default: %(default)s"
             )
+    importer = commands.add_parser(
+        "import-cfg",
+        help="make a configuration of the dialog module's parameters in a kamailio.cfg",
+        description="Write the parameters of the dialog module in a kamailio.cfg as [ims_dialog].",
+    )
+    importer.add_argument("file", metavar="FILE", type=Path, help="the kamailio.cfg")
+    importer.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, help="where to write; default: stdout"
+    )
+    importer.add_argument("--force", action="store_true", help="overwrite OUT if it exists")
     manual = commands.add_parser(
         "manual",
         help="tell what a parameter, function, variable, statistic or command does",
@@ -79,6 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from dlgmgmt.cli import manual  # noqa: PLC0415 - the daemon needs none of it
 
         return manual.show(options.name, as_json=options.json)
+    if options.command == "import-cfg":
+        from dlgmgmt.cli import import_cfg  # noqa: PLC0415 - as above
+
+        return import_cfg.run(options.file, options.output, force=options.force)
     try:
         config = load(options.config, os.environ, options.modparam)
     except ConfigError as error:

@@ -12,7 +12,7 @@ from dlgmgmt.sip.uri import parse_uri
 MAX_PROFILES = 256
 
 _DATABASE = re.compile(r"[A-Za-z][A-Za-z0-9_+.\-]*://[!-~]+", re.ASCII)
-_PASSWORD = re.compile(r"(://[^:/]*:).*@")
+_PASSWORD = re.compile(r"(:(?!//)).*@", re.DOTALL)
 
 
 def profiles() -> Reader:

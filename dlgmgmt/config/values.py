@@ -69,7 +69,8 @@ def _switch_in(text: str) -> object:
     return {"true": True, "false": False}.get(text.lower(), _number_in(text))
 
 
-def _escapes_in(text: str) -> object:
+def escapes_in(text: str) -> object:
+    r"""Text with \r, \n, \t and \\ as the characters that they stand for."""
     return _ESCAPE.sub(lambda match: _ESCAPES[match[1]], text)
 
 
@@ -156,7 +157,7 @@ def header_lines() -> Reader:
         read,
         r'header lines, each "Name: value\r\n", of headers that the daemon does not set itself, '
         'at most 4096 characters, or ""',
-        _escapes_in,
+        escapes_in,
     )
 
 
