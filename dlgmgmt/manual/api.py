@@ -12,24 +12,26 @@ API_CALLS = (
         chapter="2-1.1",
         kind=_A,
         summary="have a function called when something happens to a dialog",
-        signature="register_dlgcb(dialog, type, cb, param=None, free=None)",
+        signature="api.register_dlgcb(dialog, types, callback, param=None, free_param_cb=None)",
         text="""
-            type: one callback type or several joined with |. DLGCB_CREATED stands alone and
-            with None for the dialog: it is told of every new one, and is where the others are
-            usually registered. cb(dialog, type, params) runs outside of all locks; params.param
-            is param. One that raises is logged, and the rest run. free(param) runs once, when
-            the dialog leaves the table. A wrong type or a missing dialog is a ValueError.
+            A script gets the api in mod_init(api), an embedding program makes a DialogApi.
+            types: one callback type or several with |; DLGCB_CREATED stands alone, with None
+            for the dialog. callback(dialog, type, params) runs outside of all locks and must
+            not block; one that raises is logged, and the rest run. params has param, direction,
+            method, code, reason, to_tag, message and write. free_param_cb(param) runs once,
+            when the dialog has left the table; False says that it has left already. Types that
+            do not go together, and more than 64 callbacks of one dialog, are a ValueError.
             """,
         example="""
-            from dlgmgmt.api import DLGCB_CREATED, DLGCB_EXPIRED, DLGCB_TERMINATED, register_dlgcb
+            def mod_init(api):
+                def created(dialog, type, params):
+                    ends = api.DLGCB_TERMINATED | api.DLGCB_EXPIRED
+                    api.register_dlgcb(dialog, ends, ended)
 
-            def created(dialog, type, params):
-                register_dlgcb(dialog, DLGCB_TERMINATED | DLGCB_EXPIRED, ended)
+                def ended(dialog, type, params):
+                    print("over:", dialog.callid, params.reason)
 
-            def ended(dialog, type, params):
-                print("over:", dialog.callid)
-
-            register_dlgcb(None, DLGCB_CREATED, created)
+                api.register_dlgcb(None, api.DLGCB_CREATED, created)
             """,
     ),
     Entry(
@@ -37,60 +39,61 @@ API_CALLS = (
         chapter="2-1.2",
         kind=_A,
         summary="end a call by its Call-ID and tags",
-        signature='terminate_dlg(callid, ftag, ttag, hdrs="")',
+        signature='api.terminate_dlg(callid, ftag, ttag, hdrs="")',
         text="""
             Ringing or answered, as the command dlg_terminate_dlg; the tags in either order.
             hdrs: complete header lines for the BYEs, each ending in CRLF. It may be called from
-            any thread and returns before the phones have answered. An unknown call raises
-            NoSuchDialog, headers that cannot be sent BadExtraHeaders.
+            any thread and returns before the phones have answered. False for an unknown call;
+            headers that cannot be sent are a ValueError.
             """,
-        example=r'terminate_dlg("ab12@192.0.2.1", "a1", "b1", "X-Why: fraud\r\n")',
+        example=r'api.terminate_dlg("ab12@192.0.2.1", "a1", "b1", "X-Why: fraud\r\n")',
     ),
     Entry(
         name="lookup_terminate_dlg",
         chapter="2-1.3",
         kind=_A,
         summary="end a call by its numbers",
-        signature='lookup_terminate_dlg(h_entry, h_id, hdrs="")',
+        signature='api.lookup_terminate_dlg(h_entry, h_id, hdrs="")',
         text="""
-            As terminate_dlg, for the dialog hash=h_entry:h_id of the listings.
+            As terminate_dlg, for the dialog that the listings show as hash=h_entry:h_id.
             """,
-        example="lookup_terminate_dlg(1681, 11750)",
+        example="api.lookup_terminate_dlg(1681, 11750)",
     ),
     Entry(
         name="set_dlg_var",
         chapter="2-1.4",
         kind=_A,
         summary="set a variable of a dialog",
-        signature="set_dlg_var(dialog, key, value)",
+        signature="api.set_dlg_var(dialog, key, val)",
         text="""
             The variable that scripts know as $dlg_var(key); None removes it. Limits: 64
             variables, keys of 64 and values of 4096 characters; ValueError beyond.
             """,
-        example='set_dlg_var(dialog, "account", "4711")',
+        example='api.set_dlg_var(dialog, "account", "4711")',
     ),
     Entry(
         name="get_dlg_var",
         chapter="2-1.5",
         kind=_A,
         summary="a variable of a dialog",
-        signature="get_dlg_var(dialog, key)",
+        signature="api.get_dlg_var(dialog, key)",
         text="""
             The text that a script or set_dlg_var has set, None if there is none.
             """,
-        example='account = get_dlg_var(dialog, "account")',
+        example='account = api.get_dlg_var(dialog, "account")',
     ),
     Entry(
         name="get_current_dialog",
         chapter="2-1.6",
         kind=_A,
-        summary="the dialog of the message that is being worked on",
-        signature="get_current_dialog()",
+        summary="the dialog that a script's message belongs to",
+        signature="api.get_current_dialog(msg)",
         text="""
-            Within a route function of a script: its current dialog, the one that dlg's methods
-            speak of. None if it has none, and outside of a route function.
+            msg: what a route function was given. None if there is no dialog, as before
+            dlg_manage() for a new call. What it returns can be kept and given to the other
+            calls; view() is a copy of all that the listings show.
             """,
-        example="dialog = get_current_dialog()",
+        example="dialog = api.get_current_dialog(msg)",
     ),
 )
 
@@ -120,82 +123,88 @@ CALLBACK_TYPES = (
         "FAILED",
         "the call was not answered",
         """
-        A final reply of 300 or more has gone to the caller, the caller has cancelled, or the
-        INVITE has ended without any. The dialog is deleted already.
+        A final reply of 300 or more goes to the caller (487 when it has cancelled), or the
+        INVITE has ended without any; params.code is the code. A ringing call that an operator
+        or a script ends is told as DLGCB_TERMINATED, one past early_timeout as DLGCB_EXPIRED.
         """,
     ),
     _type(
         "CONFIRMED_NA",
         "the call was answered, its ACK has not come yet",
         """
-        At the first 2xx, before it is forwarded. DLGCB_CONFIRMED follows with the ACK.
+        At the 2xx of each leg, before it is forwarded; params.to_tag names the leg.
+        DLGCB_CONFIRMED follows with the ACK.
         """,
     ),
     _type(
         "CONFIRMED",
         "the call was answered and the caller's ACK has come",
         """
-        Once per dialog: neither a retransmitted ACK nor that of a re-INVITE is told.
+        Once per leg: neither a repeated ACK nor that of a re-INVITE is told.
         """,
     ),
     _type(
         "REQ_WITHIN",
         "a request within the dialog",
         """
-        Re-INVITE, UPDATE, INFO, BYE and the like, from either side. The ACK that concludes the
-        setup is not among them.
+        Re-INVITE, UPDATE, INFO and the like, from either side; params.method and
+        params.direction say which. The ACK that concludes the setup is not among them, and the
+        BYE only if the call goes on with another leg.
         """,
     ),
     _type(
         "TERMINATED",
         "the call was hung up",
         """
-        The last BYE has come, or the daemon sends its own on behalf of an operator or a script.
-        The dialog is deleted already.
+        The BYE of its last leg has come, or the daemon hangs up for an operator, a script or a
+        program; then params.reason is not empty. The dialog is deleted already.
         """,
     ),
     _type(
         "TERMINATED_CONFIRMED",
         "the BYE was answered",
         """
-        The final reply to a BYE has come, whichever side or program sent it.
+        The reply to the BYE that ended the call, or to one that the daemon has sent;
+        params.code is its code.
         """,
     ),
     _type(
         "EXPIRED",
         "the call's timeout is over",
         """
-        No BYE has come in time: default_timeout or the call's own, early_timeout. The dialog is
-        deleted already.
+        default_timeout or the call's own, early_timeout or noack_timeout; params.reason says
+        which. The dialog is deleted already.
         """,
     ),
     _type(
         "EARLY",
         "a phone rings",
         """
-        A provisional reply with a To tag, the first of its dialog.
+        The first provisional reply with a To tag.
         """,
     ),
     _type(
         "RESPONSE_FWDED",
         "a reply to the INVITE is forwarded",
         """
-        Every reply that goes to the caller, provisional ones too, before it is sent.
+        Each reply that goes to the caller, provisional ones too; params.code, and
+        params.message for one that a phone has sent.
         """,
     ),
     _type(
         "RESPONSE_WITHIN",
         "a reply to a request within the dialog",
         """
-        Every reply to a request for which DLGCB_REQ_WITHIN was told.
+        Each reply to a request within the dialog but that to the last BYE, which is told as
+        DLGCB_TERMINATED_CONFIRMED; params.code is its code.
         """,
     ),
     _type(
         "MI_CONTEXT",
         "an operator lists the dialog with its context",
         """
-        When dlg_list_ctx or one of its JSON-RPC sisters shows the dialog: what the callback
-        adds to the context is listed.
+        When dlg_list_ctx or one of its JSON-RPC sisters shows the dialog: params.write(line)
+        adds a line to what is listed.
         """,
     ),
     _type(

@@ -14,6 +14,7 @@ from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.manual.entry import Entry, Kind
 from dlgmgmt.routing import restrictions
+from dlgmgmt.routing.settings import RoutingSettings
 
 REFUSED = "tests/unit/test_manual.py::test_a_command_that_is_missing_is_refused"
 """The test that the daemon does not know the commands which the manual says are missing."""
@@ -61,7 +62,7 @@ def default(entry: Entry) -> str | None:
 def _defaults() -> dict[str, object]:
     return {
         field.name: field.default
-        for settings in (DialogSettings,)
+        for settings in (DialogSettings, RoutingSettings)
         for field in dataclasses.fields(settings)
     }
 

@@ -12,11 +12,11 @@ NEWER_PARAMETERS = (
         chapter="5+",
         kind=_P,
         summary="pseudo-variable that gives a dialog its req_uri",
-        type='a pseudo-variable, such as "$ru"',
+        type='a pseudo-variable, such as "$ru" or "$avp(dialled)"',
         text="""
-            Read when the dialog is made; the value is shown as req_uri and in $dlg(...) no
-            longer changes. By default it is the Request-URI as the script has left it at that
-            moment. A variable that is unset then gives the URI of the received INVITE.
+            Read when the dialog is made; the listings show the value as req_uri. By default it
+            is the Request-URI as the script has left it at that moment. A variable that is
+            unset then gives the URI of the received INVITE.
             """,
         example='ruri_pvar = "$avp(dialled)"',
     ),
@@ -43,7 +43,7 @@ NEWER_PARAMETERS = (
             Counted from the INVITE. A call that nobody has answered by then is ended like one
             that an operator kills: 488 to the caller, CANCEL on every branch, with the reason
             early_timeout. It counts as failed and as expired. timer_c of [sip] usually ends a
-            silent branch earlier; this bounds the call as a whole, forks in a row included.
+            silent branch earlier; this bounds the call as a whole, serial forks included.
             """,
         example="early_timeout = 120",
     ),
@@ -55,8 +55,8 @@ NEWER_PARAMETERS = (
         type="an integer from 1 to 86400",
         text="""
             Counted from the 2xx. A call whose caller has sent no ACK by then is ended with a
-            BYE to both sides and the reason noack_timeout. An answered leg that is left over
-            when the other legs of its call have gone is held to the same time.
+            BYE to both sides and the reason noack_timeout. Of a call with several answers, only
+            the legs whose ACK is missing are ended.
             """,
         example="noack_timeout = 30",
     ),
@@ -132,7 +132,7 @@ NEWER_PARAMETERS = (
         chapter="5+",
         kind=_P,
         summary="which sides of every call are sent keep-alives",
-        type='"none", "caller", "callee" or "both"',
+        type='"none" or "caller" or "callee" or "both"',
         text="""
             dlgmgmt's own: the dialog module leaves the choice to the script, call by call, and
             that works here as well: dlg_set_property("ka-src") adds the caller and
@@ -151,5 +151,54 @@ NEWER_PARAMETERS = (
             would relay it untracked. Each takes some kilobytes of memory.
             """,
         example="max_dialogs = 100000",
+    ),
+    Entry(
+        name="script",
+        chapter="5+",
+        kind=_P,
+        summary="the routing script, in [routing]",
+        type="the path of an existing file, relative to the configuration file",
+        text="""
+            A Python file with any of request_route, branch_route, onreply_route, failure_route
+            and event_route, and mod_init(api) for the developer API. Without it every INVITE
+            is tracked and relayed by the routes of [sip]. A file that is missing, or whose
+            syntax is wrong, stops the start with its line.
+            """,
+        example='script = "routes.py"',
+    ),
+    Entry(
+        name="time_limit",
+        chapter="5+",
+        kind=_P,
+        summary="seconds that one run of a script may take, in [routing]",
+        type="seconds, a number from 0.01 to 60",
+        text="""
+            A run that takes longer is given up and logged with the line where it stands: a
+            request is answered 500, a reply passes unchanged. Other calls go on meanwhile.
+            """,
+        example="time_limit = 0.5",
+    ),
+    Entry(
+        name="workers",
+        chapter="5+",
+        kind=_P,
+        summary="threads that run the script, in [routing]",
+        type="an integer from 1 to 64",
+        text="""
+            The runs of one call are on one thread and keep their order. More threads help a
+            script that waits (for a database, say), and nothing else.
+            """,
+        example="workers = 8",
+    ),
+    Entry(
+        name="max_queue",
+        chapter="5+",
+        kind=_P,
+        summary="runs that may wait for a thread, in [routing]",
+        type="an integer from 1 to 1000000",
+        text="""
+            Beyond it a request is answered 503, and a reply passes without its route.
+            """,
+        example="max_queue = 2000",
     ),
 )

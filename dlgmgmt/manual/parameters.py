@@ -145,10 +145,11 @@ PARAMETERS = (
         chapter="5.10",
         kind=_P,
         summary="the database that would keep dialogs over a restart",
-        type="a database URL, driver://user:password@host/database",
+        type='a database URL, "driver://user:password@host/database"',
         text="""
             Accepted and not used: this version keeps dialogs in memory alone (see db_mode), so
-            that no connection is ever opened. The URL is checked for its form.
+            that no connection is ever opened. The form of the URL is checked; where it is shown
+            in a message, its password is not.
             """,
         example='db_url = "mysql://kamailio:secret@localhost/kamailio"',
     ),
@@ -194,7 +195,8 @@ PARAMETERS = (
         chapter="5.14",
         kind=_P,
         summary="profiles into which a call is put under a value, such as its caller",
-        type='names with semicolons between them, "caller ; trunk", or a list of names',
+        type='names with semicolons between them, "caller ; trunk", or a list of names, each an '
+        "RFC 3261 token of at most 64 characters, at most 256",
         text="""
             A script or a program can only use profiles that are declared here or in
             profiles_no_value. Names are RFC 3261 tokens of at most 64 characters; a name that
@@ -209,7 +211,8 @@ PARAMETERS = (
         chapter="5.15",
         kind=_P,
         summary="profiles that a call is in or not",
-        type='names with semicolons between them, "inbound ; outbound", or a list of names',
+        type='names with semicolons between them, "caller ; trunk", or a list of names, each an '
+        "RFC 3261 token of at most 64 characters, at most 256",
         text="""
             As profiles_with_value, without values: one that a script passes all the same is
             dropped without a word.
@@ -221,7 +224,7 @@ PARAMETERS = (
         chapter="5.16",
         kind=_P,
         summary="who a bridged call comes from",
-        type="a SIP URI",
+        type='a SIP URI without headers, such as "sip:controller@localhost"',
         text="""
             The From of the INVITE with which dlg_bridge calls the first party, and the
             Referred-By of the REFER that sends it on to the second. The party sees it as the

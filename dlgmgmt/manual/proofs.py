@@ -8,8 +8,13 @@ from types import MappingProxyType
 from dlgmgmt.manual.entry import Kind
 
 _CONFIG = "tests/unit/test_config.py"
+_VALUES = "tests/unit/config/test_parameters.py"
+_RECOUNT = "tests/unit/dialog/test_recount.py"
 _TABLE = "tests/unit/dialog/test_table.py"
 _TERMINATION = "tests/unit/dialog/test_termination.py"
+_BRIDGE = "tests/unit/sip/test_bridge.py"
+_REFER = "tests/unit/sip/test_refer.py"
+_CALLS = "tests/unit/sip/test_calls.py"
 _KEEPALIVE = "tests/unit/sip/test_keepalive.py"
 _FUNCTIONS = "tests/unit/routing/test_dialog_functions.py"
 _PROFILES = "tests/unit/routing/test_profiles.py"
@@ -27,6 +32,7 @@ _SIP_MI = "tests/sip/test_replay_mi.py"
 _SIP_KILLS = "tests/sip/test_kills.py"
 _SIP_SETTINGS = "tests/sip/test_own_settings.py"
 _SIP_CALLS = "tests/sip/test_calls.py"
+_SIP_KEEPALIVE = "tests/sip/test_keepalive.py"
 _SIP_EXCHANGES = "tests/sip/test_exchanges.py"
 
 
@@ -34,7 +40,13 @@ def _of(path: str, *names: str) -> tuple[str, ...]:
     return tuple(f"{path}::{name}" for name in names)
 
 
+_TAKEN_OR_REFUSED = _of(_VALUES, "test_a_good_value", "test_a_wrong_value")
+
 _PARAMETERS = {
+    "enable_stats": _of(
+        _DISPATCHER, "test_without_enable_stats_the_groups_of_dialogs_are_not_there"
+    )
+    + _TAKEN_OR_REFUSED,
     "hash_size": _of(_CONFIG, "test_hash_size_is_rounded_down_with_a_warning")
     + _of(_TABLE, "test_hash_size_must_be_a_power_of_two"),
     "dlg_flag": _of(
@@ -54,10 +66,30 @@ _PARAMETERS = {
     + _of(_CONFIG, "test_extra_headers_are_taken_as_header_lines"),
     "detect_spirals": _of(_SIP_EXCHANGES, "test_a_spiral_joins_its_dialog")
     + _of(_TABLE, "test_spirals_can_be_turned_off"),
+    "dlg_match_mode": _of(_VALUES, "test_a_match_mode_is_deprecated"),
+    "db_url": _of(_VALUES, "test_why_a_value_is_refused_is_told") + _TAKEN_OR_REFUSED,
+    "db_mode": _of(_VALUES, "test_why_a_value_is_refused_is_told") + _TAKEN_OR_REFUSED,
+    "db_update_period": _TAKEN_OR_REFUSED,
+    "db_fetch_rows": _TAKEN_OR_REFUSED,
+    "profiles_with_value": _of(
+        _VALUES,
+        "test_a_good_value",
+        "test_a_profile_in_both_lists_is_refused",
+        "test_no_more_profiles_than_the_limit",
+    ),
+    "profiles_no_value": _of(
+        _VALUES, "test_a_good_value", "test_a_profile_in_both_lists_is_refused"
+    ),
+    "bridge_controller": _of(_BRIDGE, "test_success") + _TAKEN_OR_REFUSED,
     "ruri_pvar": _of(_FUNCTIONS, "test_ruri_pvar_gives_the_request_uri"),
     "ka_timer": _of(_KEEPALIVE, "test_timer_zero_is_off"),
     "ka_interval": _of(_KEEPALIVE, "test_phones_that_answer_are_asked_again_and_again"),
     "ka_failed_limit": _of(
+        _SIP_KEEPALIVE,
+        "test_a_silent_phone_ends_the_call",
+        "test_phones_that_answer_keep_their_call",
+    )
+    + _of(
         _KEEPALIVE,
         "test_a_silent_phone_ends_the_call",
         "test_a_phone_that_does_not_know_the_call_ends_it",
@@ -66,6 +98,11 @@ _PARAMETERS = {
     ),
     "ka_sides": _of(_KEEPALIVE, "test_who_is_asked"),
     "max_dialogs": _of(_SIP_SETTINGS, "test_too_many_dialogs"),
+    "script": _of(
+        _VALUES,
+        "test_a_script_is_found_beside_the_configuration",
+        "test_a_script_that_is_no_file",
+    ),
 }
 
 _ROW = _of(_RESTRICTIONS, "test_a_function_obeys_its_row")
@@ -144,7 +181,8 @@ _FUNCTION = {
 
 _STATISTICS = dict.fromkeys(
     ("active_dialogs", "early_dialogs", "processed_dialogs", "expired_dialogs", "failed_dialogs"),
-    _of(_DISPATCHER, "test_statistics_by_group_name_and_all"),
+    _of(_RECOUNT, "test_five_thousand_random_calls")
+    + _of(_DISPATCHER, "test_statistics_of_the_manual_answer_under_both_module_names"),
 )
 
 _MI_COMMANDS = {

@@ -18,8 +18,8 @@ FUNCTIONS = (
             once more. For a profile without values the value is dropped; one with values needs
             one. In the request route of a new call it may stand before dlg_manage(): it then
             waits for the dialog. False where there is no dialog and none can come; an unknown
-            profile is an error that names the known ones. The call leaves all its profiles the
-            moment it ends, whatever ends it.
+            profile is an error that names the known ones. At most 64 insertions of one call.
+            It leaves all its profiles the moment it ends, whatever ends it.
             """,
         example='dlg.set_dlg_profile("caller", "$fu")',
     ),
@@ -131,10 +131,11 @@ FUNCTIONS = (
         summary="send one side of an answered call elsewhere",
         signature="dlg.dlg_refer(side, address) -> bool",
         text="""
-            side, "caller" or "callee", gets a REFER (RFC 3515) to address, a SIP URI. When the
-            party has accepted and reports by NOTIFY that its new call stands, the other side is
-            hung up; if it refuses, fails or is silent, the call goes on as it was. False where
-            there is no answered call, or where a variable in address gave no SIP URI.
+            side, "caller" or "callee", gets a REFER (RFC 3515) to address, a SIP URI. When its
+            NOTIFYs say that it has got through, this call is hung up on both sides with the
+            reason "referred": the party goes on in a call of its own. If it refuses, fails or
+            is silent, the call stays as it was. False where there is no answered call, where
+            such a REFER is under way, or where a variable in address gave no SIP URI.
             ims_dialog does not have the function; it is that of the dialog module.
             """,
         example='dlg.dlg_refer("callee", "sip:announcement@media.example.com")',

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from dlgmgmt import api
+from dlgmgmt.api import DialogApi
 from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
+from dlgmgmt.config import schema
+from dlgmgmt.dialog.callbacks import DlgCb
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.manual import book, facts, render, table
 from dlgmgmt.manual.book import ENTRIES
@@ -20,7 +24,9 @@ from dlgmgmt.routing import pv
 from dlgmgmt.routing.dialog import ScriptDialog
 from dlgmgmt.routing.message import ScriptMessage
 from dlgmgmt.routing.restrictions import ALLOWED
+from dlgmgmt.routing.settings import RoutingSettings
 from tests.unit.commands.harness import ME, House
+from tests.unit.config.harness import read
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,28 +45,22 @@ PENDING: frozenset[str] = frozenset(
         "DLGCB_SPIRALED",
         "DLGCB_TERMINATED",
         "DLGCB_TERMINATED_CONFIRMED",
-        "bridge_controller",
-        "db_fetch_rows",
-        "db_mode",
-        "db_update_period",
-        "db_url",
-        "dlg_match_mode",
         "early_timeout",
-        "enable_stats",
         "end_timeout",
         "get_current_dialog",
         "get_dlg_var",
         "initial_cbs_inscript",
         "lookup_terminate_dlg",
+        "max_queue",
         "noack_timeout",
-        "profiles_no_value",
-        "profiles_with_value",
         "register_dlgcb",
         "rr_param",
         "send_bye",
         "set_dlg_var",
         "terminate_dlg",
+        "time_limit",
         "timeout_noreset",
+        "workers",
     }
 )
 """Names for which nothing is proved yet. It is to be empty."""
@@ -91,8 +91,9 @@ def test_no_name_of_a_kind_is_there_twice() -> None:
 
 
 def test_every_parameter_of_the_program_is_in_the_manual() -> None:
-    fields = {field.name for field in dataclasses.fields(DialogSettings)}
-    assert fields <= {entry.name for entry in of_kind(Kind.PARAMETER)}
+    fields = {*dataclasses.fields(DialogSettings), *dataclasses.fields(RoutingSettings)}
+    names = {entry.name for entry in of_kind(Kind.PARAMETER)}
+    assert names == {field.name for field in fields} == {*schema.IMS_DIALOG, *schema.ROUTING}
 
 
 def test_every_function_of_a_script_is_in_the_manual() -> None:
@@ -114,6 +115,23 @@ def test_every_command_of_the_program_is_in_the_manual() -> None:
 # -- true ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("entry", of_kind(Kind.PARAMETER), ids=lambda e: e.name)
+def test_what_is_allowed_is_what_the_configuration_says(entry: Entry) -> None:
+    reader = schema.IMS_DIALOG.get(entry.name) or schema.ROUTING[entry.name]
+    assert entry.type == reader.allowed
+    assert not facts.missing(entry)
+
+
+@pytest.mark.parametrize("entry", of_kind(Kind.PARAMETER), ids=lambda e: e.name)
+def test_an_example_of_a_parameter_is_taken(entry: Entry, tmp_path: Path) -> None:
+    (tmp_path / "routes.py").touch()
+    heading = "ims_dialog" if entry.name in schema.IMS_DIALOG else "routing"
+    (example,) = entry.example_lines()
+    config = read(tmp_path, f"[{heading}]\n{example}\n")
+    assert not config.warnings
+    assert example.startswith(f"{entry.name} = ")
+
+
 def is_refused(entry: Entry) -> bool:
     """Whether the daemon says that it has no such command."""
     protocol = MgmtProtocol.MI if entry.kind is Kind.MI else MgmtProtocol.RPC
@@ -130,13 +148,21 @@ def test_a_command_that_is_missing_is_refused(entry: Entry) -> None:
     assert said == is_refused(entry)
 
 
-@pytest.mark.parametrize("entry", of_kind(Kind.FUNCTION), ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", of_kind(Kind.FUNCTION, Kind.API), ids=lambda e: e.name)
 def test_a_function_is_written_as_it_is(entry: Entry) -> None:
     target, _, rest = entry.signature.partition(".")
-    method = getattr({"dlg": ScriptDialog, "msg": ScriptMessage}[target], entry.name)
+    owner = {"dlg": ScriptDialog, "msg": ScriptMessage, "api": DialogApi}[target]
+    method = getattr(owner, entry.name)
     written = rest.partition("(")[2].rpartition(")")[0]
     names = [part.partition("=")[0].strip() for part in written.split(",") if part]
     assert names == list(inspect.signature(method).parameters)[1:]
+
+
+def test_the_callback_types_are_those_of_the_api() -> None:
+    names = {f"DLGCB_{kind.name}" for kind in DlgCb}
+    assert names == {entry.name for entry in of_kind(Kind.CALLBACK)}
+    for name in names:
+        assert getattr(api, name) is getattr(DialogApi, name)
 
 
 def test_an_example_of_a_script_is_python() -> None:
