@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import random
@@ -105,6 +106,20 @@ class SipEngine:
             self._thread.join()
         else:
             self._close()
+
+    def reload(self, settings: SipSettings, dialog_settings: DialogSettings) -> None:
+        """Work with other settings from the next datagram on. Any thread.
+
+        What sockets, transactions and the table were made with stays: the caller leaves it alone.
+        """
+        self.post(functools.partial(self._use, settings, dialog_settings))
+
+    def _use(self, settings: SipSettings, dialog_settings: DialogSettings) -> None:
+        self._table.settings = dialog_settings
+        self.proxy.settings = settings
+        self.proxy.forwarder.router.use(settings.routes)
+        self.terminator.configure(dialog_settings.dlg_extra_hdrs)
+        self.calls.configure(dialog_settings)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

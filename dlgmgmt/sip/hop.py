@@ -54,9 +54,13 @@ class Router:
         self._sockets = sockets
         self._bound = {(sock.host, sock.port) for sock in sockets if not sock.wildcard}
         self._wildcard_ports = {sock.port for sock in sockets if sock.wildcard}
-        self._routes = routes
         self.rr_param = rr_param
-        self._parsed = [[parse_uri(target) for target in route.targets] for route in routes]
+        self.use(routes)
+
+    def use(self, routes: tuple[Route, ...]) -> None:
+        """Choose targets by these routes from now on."""
+        # One assignment: scripts ask for targets on their own threads.
+        self._routes = [(route, [parse_uri(uri) for uri in route.targets]) for route in routes]
 
     def is_own(self, uri: Uri) -> bool:
         """Whether a URI's host and port are one of the own sockets."""
@@ -101,7 +105,7 @@ class Router:
 
         None when no route matches. Each target keeps the request's user part.
         """
-        for route, parsed in zip(self._routes, self._parsed, strict=True):
+        for route, parsed in self._routes:
             if route.domain is not None and route.domain != uri.host:
                 continue
             if route.user_prefix is not None and not uri.user.startswith(route.user_prefix):

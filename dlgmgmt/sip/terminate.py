@@ -124,6 +124,10 @@ class Terminator:
 
     # -- the signalling thread -----------------------------------------------------------------
 
+    def configure(self, extra_headers: str) -> None:
+        """Take another ``dlg_extra_hdrs`` from now on."""
+        self._extra = extra_headers
+
     def expired(self, dialog: Dialog) -> None:
         """The dialog's timeout has come."""
         order = self._orders.expired(dialog)
