@@ -19,6 +19,8 @@ from dlgmgmt.dialog.tracker import await_acks
 WAITING_FOR_ACK = "waiting for ACK"
 PENDING = "pending"
 
+NO_ACK = "noack_timeout"
+
 
 class Terminations:
     """Orders and remembers terminations of the dialogs in ``table``."""
@@ -111,7 +113,7 @@ class Terminations:
                 return None
             if len(late) == len(legs):
                 self.table.counters.add_expired()
-                order = self._order(dialog, Event.TIMEOUT, "noack_timeout", "")
+                order = self._order(dialog, Event.TIMEOUT, NO_ACK, "")
             else:
                 order = self._end_legs(dialog, late)
         if order.dialog.termination is order:
@@ -123,7 +125,7 @@ class Terminations:
 
     def _end_legs(self, dialog: Dialog, late: list[OutLeg]) -> Termination:
         """Take some legs off a dialog that goes on with others. Entry lock held."""
-        order = self._new(dialog, 408, "noack_timeout", "")
+        order = self._new(dialog, 408, NO_ACK, "")
         self._tell(order, late)
         for leg in late:
             dialog.end_leg(leg, 200, "timeout")
@@ -142,7 +144,7 @@ class Terminations:
             return "early_timeout"
         awaits_ack = dialog.state is State.CONFIRMED_NA
         if awaits_ack and self.table.settings.noack_timeout < dialog.lifetime:
-            return "noack_timeout"
+            return NO_ACK
         return "dialog_timeout"
 
     def _order(self, dialog: Dialog, event: Event, reason: str, extra_headers: str) -> Termination:
@@ -172,8 +174,10 @@ class Terminations:
 
     @staticmethod
     def _tell(order: Termination, legs: list[OutLeg]) -> None:
+        # When noack_timeout has passed, its ACK has been waited for long enough.
+        waits = order.reason != NO_ACK or order.cause != 408
         for leg in legs:
-            outcome = PENDING if leg.acked else WAITING_FOR_ACK
+            outcome = WAITING_FOR_ACK if waits and not leg.acked else PENDING
             order.sides.append(Side("caller", leg, "BYE", outcome))
             order.sides.append(Side("callee", leg, "BYE", outcome))
 

@@ -107,8 +107,8 @@ def test_an_answer_whose_ack_never_comes() -> None:
     assert order is not None
     assert (order.early, order.reason, order.cause) == (False, "noack_timeout", 408)
     assert sides(order) == [
-        ("caller", "bob", "BYE", "waiting for ACK"),
-        ("callee", "bob", "BYE", "waiting for ACK"),
+        ("caller", "bob", "BYE", "pending"),
+        ("callee", "bob", "BYE", "pending"),
     ]
     assert counted(core) == (1, 0)
     assert state_of(dialog) is State.DELETED
@@ -182,8 +182,8 @@ def test_one_leg_of_two_without_its_ack_is_ended_and_the_call_goes_on() -> None:
     (order,) = engine.orders
     assert (order.reason, order.cause, order.early) == ("noack_timeout", 408, False)
     assert sides(order) == [
-        ("caller", "carol", "BYE", "waiting for ACK"),
-        ("callee", "carol", "BYE", "waiting for ACK"),
+        ("caller", "carol", "BYE", "pending"),
+        ("callee", "carol", "BYE", "pending"),
     ]
     assert core.table.termination(order.id) == order.view()
     (view,) = core.table.find("c1")
