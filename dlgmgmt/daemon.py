@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import signal
 import time
@@ -15,20 +16,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dlgmgmt import __version__
+from dlgmgmt.api import DialogApi
 from dlgmgmt.cli.text import complain
-from dlgmgmt.commands.context import CommandContext
+from dlgmgmt.commands.context import CommandContext, StatisticsProvider
 from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.commands.rows import build_registry
-from dlgmgmt.config import Config
+from dlgmgmt.config import Config, ConfigError, Problem
+from dlgmgmt.config.reload import Reloader
 from dlgmgmt.demo import Demo
+from dlgmgmt.dialog.callbacks import Callbacks
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.interfaces.http import HttpServer
 from dlgmgmt.interfaces.listing import render_early
 from dlgmgmt.interfaces.mi_fifo import MiBinding
+from dlgmgmt.routing.host import ScriptHost
+from dlgmgmt.routing.script import ScriptError
 from dlgmgmt.sip.engine import SipEngine, tune_gc, tune_threads
 from dlgmgmt.sip.errors import ListenError
-from dlgmgmt.sip.settings import Route
+from dlgmgmt.sip.settings import Route, SipSettings
 from mi_fifo import FifoError, FifoServer
 
 _LOG = logging.getLogger(__name__)
@@ -51,19 +57,19 @@ def run(config: Config, *, demo: bool = False) -> int:
 async def _main(config: Config, *, demo: bool) -> None:
     rng = random.SystemRandom()
     phones = _phones(config, rng) if demo else None
-    sip = config.sip
-    if phones is not None:
-        shown = [
-            Route(targets=route.targets, user_prefix=route.user_prefix, fork=route.fork)
-            for route in phones.routes()
-        ]
-        sip = replace(sip, routes=(*shown, *sip.routes))
+    sip = _with_phones(config, phones)
     table = DialogTable(config.dialog, wall=time.time, monotonic=time.monotonic, rng=rng)
     try:
         engine = SipEngine(sip, config.dialog, table, rng=rng)
     except ListenError as error:
         raise StartError(str(error)) from error
     table.give_way = engine.give_way
+    callbacks = Callbacks(table)
+    api = DialogApi(table, engine.terminator, callbacks)
+    host = _script_host(config, engine, table, api)
+    statistics: dict[str, StatisticsProvider] = {"core": lambda: _core_statistics(engine)}
+    if host is not None:
+        statistics["script"] = host.statistics
     table.add_listener(render_early(table.snapshot), EventType.CONFIRMED)
     dispatcher = Dispatcher(
         build_registry(),
@@ -73,15 +79,22 @@ async def _main(config: Config, *, demo: bool) -> None:
             clock=time.time,
             start_time=time.time(),
             version=__version__,
-            statistics={"core": lambda: _core_statistics(engine)},
+            statistics=statistics,
         ),
     )
     fifo = FifoServer(config.fifo, MiBinding(dispatcher))
     http = HttpServer(config.http, dispatcher)
+    reloader = Reloader(
+        config,
+        os.environ,
+        prepare=lambda new: _reload_routing(new, host),
+        apply=lambda new: engine.reload(_with_phones(new, phones), new.dialog),
+    )
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, reloader.request)
     try:
         await _start_interfaces(config, fifo, http)
         tune_gc()
@@ -93,11 +106,41 @@ async def _main(config: Config, *, demo: bool) -> None:
         await stopping.wait()
         _LOG.info("stopping")
     finally:
+        reloader.stop()
         if phones is not None:
             await phones.stop()
         await http.stop()
         await fifo.stop()
         engine.stop()
+        if host is not None:
+            host.stop()
+        callbacks.clear()
+
+
+def _script_host(
+    config: Config, engine: SipEngine, table: DialogTable, api: DialogApi
+) -> ScriptHost | None:
+    """The operator's script, if there is one."""
+    if config.routing.script is None:
+        return None
+    forwarder = engine.proxy.forwarder
+    try:
+        return ScriptHost(
+            config.routing, forwarder, table, engine.calls, engine.post, time.time, api
+        )
+    except ScriptError as error:
+        raise StartError(str(error)) from error
+
+
+def _reload_routing(config: Config, host: ScriptHost | None) -> None:
+    """Load the operator's script again; ConfigError, and the old one goes on, if it is bad."""
+    if host is None:
+        return
+    try:
+        host.reload(config.routing)
+    except ScriptError as error:
+        where = error.message if error.line else f"{error.file}: {error.message}"
+        raise ConfigError([Problem(error.file, error.line, where)]) from error
 
 
 async def _start_interfaces(config: Config, fifo: FifoServer, http: HttpServer) -> None:
@@ -116,6 +159,17 @@ async def _start_interfaces(config: Config, fifo: FifoServer, http: HttpServer) 
 def _phones(config: Config, rng: random.Random) -> Demo:
     listener = config.sip.listen[0]
     return Demo((listener.host, listener.port), rng=rng, logger=logging.getLogger("dlgmgmt.demo"))
+
+
+def _with_phones(config: Config, phones: Demo | None) -> SipSettings:
+    """The SIP settings, with the routes to the demo phones before the operator's own."""
+    if phones is None:
+        return config.sip
+    shown = [
+        Route(targets=route.targets, user_prefix=route.user_prefix, fork=route.fork)
+        for route in phones.routes()
+    ]
+    return replace(config.sip, routes=(*shown, *config.sip.routes))
 
 
 def _announce(config: Config, engine: SipEngine, http: HttpServer, *, demo: bool) -> None:

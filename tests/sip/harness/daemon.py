@@ -51,15 +51,18 @@ def _table(name: str, values: dict[str, Any]) -> str:
 
 @dataclass
 class Daemon:
-    """folder: its run directory. sip, ims: further parameters of those tables. ipv6: listen on
-    ::1 too. forks: how many pairs of phones to set aside for each kind of fork."""
+    """folder: its run directory. sip, ims, routing: further parameters of those tables. ipv6:
+    listen on ::1 too. forks: how many pairs of phones to set aside for each kind of fork. script:
+    text of a routing script."""
 
     folder: Path
     sip: dict[str, Any] = field(default_factory=dict)
     ims: dict[str, Any] = field(default_factory=dict)
+    routing: dict[str, Any] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
     ipv6: bool = False
     forks: int = 0
+    script: str = ""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +79,7 @@ class Daemon:
                 Route(f"{kind}{number:02}", (free_port(), free_port()), kind)
                 for number in range(self.forks)
             ]
+        self.script_path = self.folder / "script.py"
         self.stdout_path = self.folder / "stdout"
         self.stderr_path = self.folder / "stderr"
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,6 +91,10 @@ class Daemon:
         if self.ipv6:
             listen.append(f"udp:[::1]:{self.port}")
         routes = [*self.routes, *(route for spare in self._spare.values() for route in spare)]
+        routing = dict(self.routing)
+        if self.script:
+            self.script_path.write_text(self.script)
+            routing["script"] = str(self.script_path)
         config = self.folder / "dlgmgmt.toml"
         config.write_text(
             _table("sip", {"listen": listen, **self.sip})
@@ -101,6 +109,7 @@ class Daemon:
             )
             + _table("http", {"listen": f"127.0.0.1:{self.http_port}"})
             + _table("ims_dialog", self.ims)
+            + (_table("routing", routing) if routing else "")
         )
         paths = [str(ROOT / "fifo"), str(ROOT), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
