@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from dlgmgmt.config.dialog_values import without_password
 from dlgmgmt.config.load import Config
 from dlgmgmt.config.problems import shown
+from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.sip.settings import Route
 
 FIXED: Final = MappingProxyType(
@@ -26,14 +27,15 @@ FIXED: Final = MappingProxyType(
                 "db_mode",
                 "db_update_period",
                 "db_fetch_rows",
-                "profiles_with_value",
-                "profiles_no_value",
             }
         ),
         "routing": frozenset({"workers", "max_queue"}),
     }
 )
-"""Parameters that hold from the start to the end, by table. So do those of [mi_fifo] and [http]."""
+"""Parameters that hold from the start to the end, by table. So do those of [mi_fifo] and [http].
+
+Of the profiles, new names are added at run time; what is removed or moved waits.
+"""
 
 
 class Change(NamedTuple):
@@ -53,7 +55,8 @@ class Changes:
     """What becomes of a new configuration.
 
     applied: takes effect at once. restart: waits for a restart. config: all that is in force with
-    ``applied``, the old values of ``restart`` included.
+    ``applied``, the old values of ``restart`` included. A parameter may stand in both, if it takes
+    effect in part.
     """
 
     applied: tuple[Change, ...]
@@ -67,38 +70,41 @@ def compare(old: Config, new: Config) -> Changes:
     if (old.routing.script is None) != (new.routing.script is None):
         # The threads that run scripts, or the lack of them, are there from the start.
         fixed["routing"].add("script")
-    applied: list[Change] = []
-    restart: list[Change] = []
-    pairs = {
-        "sip": (old.sip, new.sip),
-        "mi_fifo": (old.fifo, new.fifo),
-        "http": (old.http, new.http),
-        "ims_dialog": (old.dialog, new.dialog),
-        "routing": (old.routing, new.routing),
-    }
-    for table, (before, after) in pairs.items():
-        for change in _differences(table, before, after):
-            name = change.name.partition(".")[2]
-            stays = table in ("mi_fifo", "http") or name in fixed[table]
-            (restart if stays else applied).append(change)
-    return Changes(
-        tuple(applied),
-        tuple(restart),
-        replace(
-            new,
-            run_dir=old.run_dir,
-            sip=_kept(old.sip, new.sip, fixed["sip"]),
-            dialog=_kept(old.dialog, new.dialog, fixed["ims_dialog"]),
-            fifo=old.fifo,
-            http=old.http,
-            routing=_kept(old.routing, new.routing, fixed["routing"]),
-        ),
+    dialog = _kept(old.dialog, new.dialog, fixed["ims_dialog"])
+    in_force = replace(
+        new,
+        run_dir=old.run_dir,
+        sip=_kept(old.sip, new.sip, fixed["sip"]),
+        dialog=replace(dialog, **_profiles(old.dialog, new.dialog)),
+        fifo=old.fifo,
+        http=old.http,
+        routing=_kept(old.routing, new.routing, fixed["routing"]),
     )
+    return Changes(tuple(_differences(old, in_force)), tuple(_differences(in_force, new)), in_force)
 
 
-def _differences(table: str, before: Any, after: Any) -> Iterator[Change]:
+def _profiles(old: DialogSettings, new: DialogSettings) -> dict[str, tuple[str, ...]]:
+    """The profiles there were, each of its kind, and the names that are new."""
+    known = {*old.profiles_with_value, *old.profiles_no_value}
+    return {
+        kind: (*getattr(old, kind), *(name for name in getattr(new, kind) if name not in known))
+        for kind in ("profiles_with_value", "profiles_no_value")
+    }
+
+
+def _differences(old: Config, new: Config) -> Iterator[Change]:
+    yield from _table_differences("sip", old.sip, new.sip)
+    yield from _table_differences("mi_fifo", old.fifo, new.fifo)
+    yield from _table_differences("http", old.http, new.http)
+    yield from _table_differences("ims_dialog", old.dialog, new.dialog)
+    yield from _table_differences("routing", old.routing, new.routing)
+
+
+def _table_differences(table: str, before: Any, after: Any) -> Iterator[Change]:
     for item in fields(before):
         old, new = getattr(before, item.name), getattr(after, item.name)
+        if item.name.startswith("profiles_") and set(old) == set(new):
+            continue
         if old != new:
             name = "route" if (table, item.name) == ("sip", "routes") else item.name
             yield Change(f"{table}.{name}", _printed(item.name, old), _printed(item.name, new))

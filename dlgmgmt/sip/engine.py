@@ -115,6 +115,9 @@ class SipEngine:
         self.post(functools.partial(self._use, settings, dialog_settings))
 
     def _use(self, settings: SipSettings, dialog_settings: DialogSettings) -> None:
+        self._table.profiles.declare(
+            dialog_settings.profiles_with_value, dialog_settings.profiles_no_value
+        )
         self._table.settings = dialog_settings
         self.proxy.settings = settings
         self.proxy.forwarder.router.use(settings.routes)

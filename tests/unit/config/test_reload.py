@@ -99,9 +99,28 @@ def test_what_is_made_once_waits_and_the_rest_is_applied(name: str, tmp_path: Pa
 
 def test_the_names_that_wait_are_those_of_the_documentation() -> None:
     assert FIXED["ims_dialog"] == {
-        *("enable_stats", "hash_size", "rr_param", "profiles_with_value", "profiles_no_value"),
+        *("enable_stats", "hash_size", "rr_param"),
         *("db_url", "db_mode", "db_update_period", "db_fetch_rows"),
     }
+
+
+def test_new_profiles_are_added_and_no_old_one_goes_or_moves(tmp_path: Path) -> None:
+    text = "[ims_dialog]\nprofiles_with_value = '{}'\nprofiles_no_value = '{}'\n"
+    old = read(tmp_path, text.format("a;b;c", "x;y"))
+    changes = compare(old, read(tmp_path, text.format("b; c; y; d", "x; a; z")))
+    dialog = changes.config.dialog
+    assert dialog.profiles_with_value == ("a", "b", "c", "d")
+    assert dialog.profiles_no_value == ("x", "y", "z")
+    assert [str(change) for change in changes.applied] == [
+        "ims_dialog.profiles_with_value: 'a; b; c' -> 'a; b; c; d'",
+        "ims_dialog.profiles_no_value: 'x; y' -> 'x; y; z'",
+    ]
+    assert [str(change) for change in changes.restart] == [
+        "ims_dialog.profiles_with_value: 'a; b; c; d' -> 'b; c; y; d'",
+        "ims_dialog.profiles_no_value: 'x; y; z' -> 'x; a; z'",
+    ]
+    changes = compare(old, read(tmp_path, text.format("c;b;a", "y;x")))
+    assert (changes.applied, changes.restart) == ((), ())
 
 
 def test_the_other_tables(tmp_path: Path) -> None:
