@@ -68,10 +68,7 @@ class Incoming(NamedTuple):
 
 
 class Forwarder:
-    """Forwards requests; ``routing`` decides about them where it wants to, else the settings.
-
-    own: the dialogs whose requests are answered here.
-    """
+    """Forwards requests, except for those of ``own`` dialogs; ``routing``: who decides, if any."""
 
     def __init__(self, core: ForwardCore, router: Router, tracker: Tracker) -> None:
         self.routing: Routing | None = None
