@@ -170,7 +170,7 @@ class Callbacks:
         MAX_CALLBACKS.
         """
         types = DlgCb(types)
-        if not types or types & ~_ALL:
+        if not types or int(types) & ~int(_ALL):
             raise ValueError(f"{int(types)} is no type of callback")
         if bool(types & DlgCb.CREATED) != (dialog is None) or (
             types & DlgCb.CREATED and types != DlgCb.CREATED
