@@ -1,117 +1,18 @@
-"""The runner under well-behaved, raising, looping and blocking scripts.
-
-The clock is the test's: a run overstays when the test says so, never because the machine is slow.
-"""
+"""The runner under well-behaved, raising, looping and blocking scripts."""
 
 from __future__ import annotations
 
-import itertools
+import functools
 import logging
 import queue
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dlgmgmt.routing.runner import Outcome, ScriptRunner
-from dlgmgmt.routing.script import Script, load
-
-LIMIT = 0.02
-PATIENCE = 20.0
-
-
-class Clock:
-    """Stands still until it is moved. The watchdog reads it once per tick."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self._reads = 0
-        self._read = threading.Condition()
-
-    def __call__(self) -> float:
-        with self._read:
-            self._reads += 1
-            self._read.notify_all()
-        return self.now
-
-    def ticks(self, count: int) -> None:
-        """Return when the clock has been read that many times more."""
-        with self._read:
-            until = self._reads + count
-            assert self._read.wait_for(lambda: self._reads >= until, PATIENCE)
-
-
-class Desk:
-    """The signalling thread: the test's own, when it looks."""
-
-    def __init__(self) -> None:
-        self.posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self.outcomes: list[tuple[str, Outcome[Any]]] = []
-
-    def done(self, name: str) -> Callable[[Outcome[Any]], None]:
-        return lambda outcome: self.outcomes.append((name, outcome))
-
-    def take(self, count: int = 1) -> list[tuple[str, Outcome[Any]]]:
-        """Those that are delivered next, in their order."""
-        before = len(self.outcomes)
-        for _ in range(count):
-            self.posted.get(timeout=PATIENCE)()
-        return self.outcomes[before:]
-
-    def one(self) -> Outcome[Any]:
-        return self.take()[0][1]
-
-
-class Gate:
-    """A run that blocks until it is opened."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Event()
-        self.opened = threading.Event()
-        self.thread = threading.current_thread()
-
-    def __call__(self) -> str:
-        self.thread = threading.current_thread()
-        self.entered.set()
-        self.opened.wait(PATIENCE)
-        return "late"
-
-    def reached(self) -> None:
-        assert self.entered.wait(PATIENCE)
-
-    def left(self) -> None:
-        """Open it and see its thread off."""
-        self.opened.set()
-        self.thread.join(PATIENCE)
-        assert not self.thread.is_alive()
-
-
-class Bench:
-    """Runners of one test, with a clock and a desk."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.desk = Desk()
-        self.runners: list[ScriptRunner] = []
-        self.gates: list[Gate] = []
-
-    def runner(self, workers: int = 1, limit: float = LIMIT, max_queue: int = 1000) -> ScriptRunner:
-        runner = ScriptRunner(workers, limit, max_queue, self.desk.posted.put, self.clock)
-        self.runners.append(runner)
-        return runner
-
-    def gate(self) -> Gate:
-        self.gates.append(Gate())
-        return self.gates[-1]
-
-    def close(self) -> None:
-        for gate in self.gates:
-            gate.opened.set()
-        for runner in self.runners:
-            runner.stop()
+from tests.unit.routing.runner_harness import LIMIT, PATIENCE, Bench, errors, keys, script_of
 
 
 @pytest.fixture
@@ -119,26 +20,6 @@ def bench() -> Iterator[Bench]:
     bench = Bench()
     yield bench
     bench.close()
-
-
-def script_of(tmp_path: Path, text: str) -> Script:
-    path = tmp_path / "script.py"
-    path.write_text(text)
-    return load(path)
-
-
-def keys(workers: int) -> list[str]:
-    """One key for each worker."""
-    found: dict[int, str] = {}
-    for number in itertools.count():
-        found.setdefault(zlib.crc32(str(number).encode()) % workers, str(number))
-        if len(found) == workers:
-            return [found[slot] for slot in range(workers)]
-    raise AssertionError
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
 
 
 # -- runs that end -------------------------------------------------------------------------------
@@ -338,156 +219,69 @@ def test_the_limit_may_change_while_something_runs(bench: Bench) -> None:
     assert bench.desk.one().timed_out
 
 
-# -- limits --------------------------------------------------------------------------------------
+def test_a_script_that_blocks_in_a_handler_of_the_log_is_replaced(bench: Bench) -> None:
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "block":
+                gate()
 
-
-def block(bench: Bench, runner: ScriptRunner, count: int) -> list[Gate]:
-    """Abandon that many threads."""
-    gates = []
-    for number in range(count):
-        gate = bench.gate()
-        assert runner.submit("k", gate, bench.desk.done(f"blocked {number}"), "")
+    gate = bench.gate()
+    handler = Handler()
+    logger = logging.getLogger("dlgmgmt")
+    logger.addHandler(handler)
+    try:
+        runner = bench.runner()
+        log = logging.getLogger("dlgmgmt.script")
+        runner.submit("k", lambda: log.error("block"), bench.desk.done("blocked"), "")
         gate.reached()
+        runner.submit("k", lambda: "next", bench.desk.done("next"), "")
         bench.clock.now += 2 * LIMIT
-        assert bench.desk.one().timed_out
-        gates.append(gate)
-    return gates
-
-
-def test_only_so_many_abandoned_threads_may_live(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    runner = bench.runner()
-    gates = block(bench, runner, 4)
-    bench.clock.ticks(2)
-    assert runner.abandoned == 4
-    caplog.clear()
-    for _ in range(3):
-        assert runner.submit("k", lambda: "never", bench.desk.done("refused"), "INVITE c9")
-    for _, outcome in bench.desk.take(3):
-        assert outcome.value is None
-        assert "too many blocked script runs" in str(outcome.error)
-    assert errors(caplog) == ["INVITE c9: too many blocked script runs"]
-    bench.clock.now += 1
-    runner.submit("k", lambda: "never", bench.desk.done("refused"), "INVITE c10")
-    bench.desk.one()
-    assert len(errors(caplog)) == 2
-    assert (runner.runs, runner.errors) == (4, 4)
-
-    gates[0].left()
-    runner.submit("k", lambda: "again", bench.desk.done(""), "")
-    assert bench.desk.one() == Outcome("again")
-
-
-def test_behind_a_worker_that_cannot_be_replaced_nothing_waits_for_ever(bench: Bench) -> None:
-    runner = bench.runner()
-    gates = [bench.gate() for _ in range(5)]
-    for gate in gates:
-        runner.submit("k", gate, bench.desk.done("blocked"), "")
-    runner.submit("k", lambda: "never", bench.desk.done("behind"), "")
-    for gate in gates:
-        gate.reached()
-        bench.clock.now += 1.5 * LIMIT
-        assert bench.desk.one().timed_out
-    bench.clock.ticks(2)
-    assert (runner.abandoned, runner.waiting) == (4, 1)
-    bench.clock.now += 10 * LIMIT
-    [(name, outcome)] = bench.desk.take()
-    assert name == "behind"
-    assert "waited too long" in str(outcome.error)
-    assert (runner.waiting, runner.errors, runner.timeouts, runner.runs) == (0, 1, 5, 5)
-
-    # Room again: the fifth thread is replaced, or free once more.
-    for gate in gates:
+        (_, first), after = bench.desk.take(2)
+        assert first.timed_out
+        assert after == ("next", Outcome("next"))
+    finally:
         gate.opened.set()
-    for gate in gates[:4]:
-        gate.left()
-    runner.submit("k", lambda: "again", bench.desk.done(""), "")
-    assert bench.desk.one() == Outcome("again")
+        gate.thread.join(PATIENCE)
+        logger.removeHandler(handler)
 
 
-def test_a_run_that_waited_too_long_fails(bench: Bench) -> None:
-    runner = bench.runner()
-    gate = bench.gate()
-    runner.submit("k", gate, bench.desk.done("blocked"), "")
-    gate.reached()
-    ran: list[int] = []
-    runner.submit("k", lambda: ran.append(1), bench.desk.done("behind"), "")
-    bench.clock.now += 11 * LIMIT
-    (_, first), (_, behind) = bench.desk.take(2)
-    assert first.timed_out
-    assert not behind.timed_out
-    assert "waited too long" in str(behind.error)
-    assert ran == []
-    assert (runner.runs, runner.errors) == (1, 1)
-
-
-def test_no_more_than_max_queue_wait(bench: Bench) -> None:
-    runner = bench.runner(max_queue=2)
-    gate = bench.gate()
-    runner.submit("k", gate, bench.desk.done("running"), "")
-    gate.reached()
-    taken = [runner.submit("k", lambda: 1, bench.desk.done(str(n)), "") for n in range(3)]
-    assert taken == [True, True, False]
-    assert (runner.waiting, runner.refused) == (2, 1)
-    gate.opened.set()
-    assert [name for name, _ in bench.desk.take(3)] == ["running", "0", "1"]
-    assert bench.desk.posted.empty()
-    assert (runner.waiting, runner.runs) == (0, 3)
-
-
-# -- the end -------------------------------------------------------------------------------------
-
-
-def threads_of_runners() -> set[threading.Thread]:
-    return {thread for thread in threading.enumerate() if thread.name.startswith("script-")}
-
-
-def test_stop_ends_all_idle_threads(bench: Bench) -> None:
-    before = threads_of_runners()
-    runner = bench.runner(workers=3)
-    ours = threads_of_runners() - before
-    assert len(ours) == 4
-    assert all(thread.daemon for thread in ours)
-    runner.stop()
-    assert not any(thread.is_alive() for thread in ours)
-    assert not runner.submit("k", lambda: 1, bench.desk.done(""), "")
-    assert runner.refused == 1
-    runner.stop()
-    assert bench.desk.posted.empty()
-
-
-def test_stop_with_everything_blocked_delivers_all_once(bench: Bench) -> None:
-    runner = bench.runner(workers=2, limit=60.0)
-    gates = [bench.gate(), bench.gate()]
-    for key, gate in zip(keys(2), gates, strict=True):
-        runner.submit(key, gate, bench.desk.done(f"running {key}"), "")
-        gate.reached()
-        runner.submit(key, lambda: "never", bench.desk.done(f"waiting {key}"), "")
-    runner.stop()
-    outcomes = dict(bench.desk.take(4))
-    assert len(outcomes) == 4
-    assert all("stopped" in str(outcome.error) for outcome in outcomes.values())
-    assert (runner.waiting, runner.refused, runner.errors) == (0, 2, 2)
-    for gate in gates:
-        gate.left()
-    assert bench.desk.posted.empty()
-
-
-def test_stop_breaks_a_loop(bench: Bench, tmp_path: Path) -> None:
+def test_an_error_that_comes_again_and_again_is_logged_once_a_second(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     script = script_of(
-        tmp_path, "def request_route(msg, dlg):\n    msg()\n    while True:\n        pass\n"
+        tmp_path,
+        "def request_route(msg, dlg):\n    int(msg)\n\ndef event_route(msg, dlg):\n    int(msg)\n",
     )
-    threads: queue.SimpleQueue[threading.Thread] = queue.SimpleQueue()
     runner = bench.runner(limit=60.0)
     runner.path = script.path
+    for text in "abc":
+        work = functools.partial(script.request_route, text, 0)
+        runner.submit("k", work, bench.desk.done(""), text)
+    runner.submit("k", lambda: script.event_route("x", 0), bench.desk.done(""), "other")
+    assert all(outcome.error for _, outcome in bench.desk.take(4))
+    bench.clock.now += 1
+    runner.submit("k", lambda: script.request_route("d", 0), bench.desk.done(""), "d")
+    bench.desk.one()
+    said = "ValueError: invalid literal for int() with base 10:"
+    assert errors(caplog) == [
+        f"a: {script.path}:2: {said} 'a'",
+        f"other: {script.path}:5: {said} 'x'",
+        f"d: {script.path}:2: {said} 'd' (and 2 more before)",
+    ]
+    assert runner.errors == 5
 
-    def work() -> None:
-        script.request_route(lambda: threads.put(threading.current_thread()), None)
 
-    runner.submit("k", work, bench.desk.done(""), "")
-    thread = threads.get(timeout=PATIENCE)
-    runner.stop()
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
-    assert "stopped" in str(bench.desk.one().error)
+def test_a_run_on_the_callers_own_thread(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = script_of(tmp_path, "def request_route(msg, dlg):\n    return 10 // msg\n")
+    runner = bench.runner()
+    # However the configuration writes it.
+    runner.path = f"{tmp_path}/.//script.py"
+    assert runner.run_inline(threading.current_thread, "").value is threading.current_thread()
+    assert runner.run_inline(lambda: script.request_route(5, None), "") == Outcome(2)
+    failed = runner.run_inline(lambda: script.request_route(0, None), "INVITE c1")
+    assert str(failed.error).startswith(f"{script.path}:2: ZeroDivisionError")
+    assert errors(caplog) == [f"INVITE c1: {failed.error}"]
+    assert (runner.runs, runner.errors) == (3, 1)
+    assert bench.desk.posted.empty()
