@@ -150,14 +150,17 @@ class Tracker:
             if not ended:
                 dialog.remember(EndedLeg(branch, to_tag, code, cause))
 
-    def invite_failed(self, dialog: Dialog, code: int) -> None:
-        """The caller was sent a final failure ``code``, or the transaction died unanswered."""
+    def invite_failed(self, dialog: Dialog, code: int, message: object | None = None) -> None:
+        """The caller was sent a final failure ``code``, or the transaction died unanswered.
+
+        message: the reply, handed to the listeners.
+        """
         with dialog.entry.lock:
             if dialog.state is State.DELETED:
                 return
             self.table.change(dialog, Event.FAILURE)
             self.table.counters.add_failed()
-        self.table.publish(EventType.FAILED, dialog, detail=str(code))
+        self.table.publish(EventType.FAILED, dialog, detail=str(code), message=message)
 
     def invite_ended(self, dialog: Dialog) -> None:
         """The INVITE transaction is over.

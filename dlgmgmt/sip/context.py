@@ -39,8 +39,8 @@ class Observer(Protocol):
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
         """A branch ended without a 2xx; cause: "rejected", "cancelled" or "timeout"."""
 
-    def on_failed(self, status: int) -> None:
-        """The caller was sent a final failure."""
+    def on_failed(self, status: int, reply: Message | None) -> None:
+        """The caller was sent a final failure; reply: None for one of the proxy's own."""
 
     def on_finished(self) -> None:
         """Every branch has its final reply; called once."""
@@ -294,7 +294,7 @@ class ResponseContext:
         elif isinstance(plan, ReplyPlan):
             self.respond(plan.status, plan.reason, plan.headers)
             if self._observer is not None:
-                self._observer.on_failed(plan.status)
+                self._observer.on_failed(plan.status, None)
             self._silent = True
         elif isinstance(plan, DropPlan):
             self.server.terminate()
@@ -325,7 +325,8 @@ class ResponseContext:
         if status == 503:
             # 16.7 point 6: a 503 speaks of one hop, not of the whole path.
             status, local = 500, True
-        if local or best.reply is None:
+        reply = None if local else best.reply
+        if reply is None:
             self.respond(status)
         else:
             extra = ""
@@ -335,9 +336,9 @@ class ResponseContext:
                     for b in self._branches
                     if b is not best and b.reply is not None and b.status in (401, 407)
                 )
-            self.server.respond(status, best.reply.without_top_via(extra))
+            self.server.respond(status, reply.without_top_via(extra))
         if self._observer is not None:
-            self._observer.on_failed(status)
+            self._observer.on_failed(status, reply)
 
     def respond(self, status: int, reason: str = "", extra: str = "") -> bool:
         """Answer the request with a reply of the proxy's own; False if it has its answer."""

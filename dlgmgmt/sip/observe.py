@@ -74,10 +74,11 @@ class InviteObserver:
         self._tracker.branch_failed(self._dialog, branch, status, to_tag, cause)
         self._terminator.branch_ended(self._dialog, branch, status)
 
-    def on_failed(self, status: int) -> None:
+    def on_failed(self, status: int, reply: Message | None) -> None:
         """The call failed."""
-        self._tracker.invite_passed(self._dialog, "", status, None)
-        self._tracker.invite_failed(self._dialog, status)
+        to_tag = reply.to_tag if reply is not None else ""
+        self._tracker.invite_passed(self._dialog, to_tag, status, reply)
+        self._tracker.invite_failed(self._dialog, status, reply)
 
     def on_finished(self) -> None:
         """The INVITE needs the dialog no more."""
@@ -112,9 +113,9 @@ class RequestObserver:
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
         """Changes nothing in the dialog."""
 
-    def on_failed(self, status: int) -> None:
+    def on_failed(self, status: int, reply: Message | None) -> None:
         """Changes nothing in the dialog: even a BYE that is refused ends it."""
-        self._tracker.reply_within(self._match, status, None)
+        self._tracker.reply_within(self._match, status, reply)
 
     def on_finished(self) -> None:
         """A BYE that ended the dialog needs it no more."""
