@@ -7,20 +7,19 @@ be ended at all, so only so many of these are let live.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import logging
 import math
-import sys
 import threading
 import time
 import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from dlgmgmt.routing.breaking import ScriptTimeout, break_loop, stack_of
 from dlgmgmt.routing.script import describe, place, stack_place
 
 _LOG = logging.getLogger(__name__)
@@ -32,11 +31,8 @@ _LONGEST_WAIT = 10  # in time limits
 _SHORTEST_TICK = 0.005
 _LONGEST_TICK = 1.0  # a shorter limit is soon obeyed
 _STOP_WAIT = 1.0
+_COMPLAINTS = 256  # things that errors are counted for
 _TOO_LONG = "waited too long for a script worker"
-
-
-class ScriptTimeout(BaseException):
-    """Raised within a run that has been given up. No Exception: a script rarely catches it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -91,8 +87,6 @@ class ScriptRunner:
     time_limit: seconds for a run; can be changed at any time. max_queue: runs that may wait. post:
     hands a callable to the signalling thread, on which ``done`` is called. clock: seconds.
 
-    path: the script's file, for the lines in logs and errors; only a loop of this file is broken.
-
     For statistics: runs that have begun; errors: that raised, waited too long, met too many blocked
     ones or had not ended at stop(); timeouts; refused by submit(), or waiting at stop().
     """
@@ -106,7 +100,7 @@ class ScriptRunner:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.time_limit = time_limit
-        self.path = ""
+        self._path = ""
         self.runs = 0
         self.errors = 0
         self.timeouts = 0
@@ -120,7 +114,7 @@ class ScriptRunner:
         self._slots = [_Slot(number, self._lock) for number in range(workers)]
         self._abandoned: list[_Worker] = []
         self._ceiling = _ABANDONED_PER_WORKER * workers
-        self._complained: dict[str, float] = {}
+        self._complained: dict[str, tuple[float, int]] = {}
         self._stopped = False
         self._asleep = False
         self._wake = threading.Condition(self._lock)
@@ -128,6 +122,16 @@ class ScriptRunner:
         for slot in self._slots:
             self._start(slot.worker)
         self._watchdog.start()
+
+    @property
+    def path(self) -> str:
+        """The script's file, for the lines in logs and errors; only its loops are broken."""
+        return self._path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        # As load() writes it into the code.
+        self._path = str(Path(path)) if path else ""
 
     @property
     def abandoned(self) -> int:
@@ -161,6 +165,17 @@ class ScriptRunner:
         if crowded:
             self._fail(job, "too many blocked script runs")
         return True
+
+    def run_inline(self, work: Callable[[], T], what: str) -> Outcome[T]:
+        """Run ``work`` here and now, without a limit: for a script of the daemon's own."""
+        with self._lock:
+            self.runs += 1
+        outcome, spot = _attempt(work, self._path)
+        if outcome.error is not None:
+            with self._lock:
+                self.errors += 1
+            self._complain(spot, f"{what}: {outcome.error}")
+        return outcome
 
     def stop(self) -> None:
         """End the threads, waiting a second at most; what waits or still runs has failed."""
@@ -209,6 +224,7 @@ class ScriptRunner:
                     self._fail(job, _TOO_LONG)
                 else:
                     self._run(worker, job)
+                del job  # and with it the message, which may be the last for long
             except ScriptTimeout:
                 # It came as the run ended. The run has been settled; this thread goes on, or
                 # leaves in _take.
@@ -239,11 +255,7 @@ class ScriptRunner:
         return job
 
     def _run(self, worker: _Worker, job: _Job) -> None:
-        outcome: Outcome[Any]
-        try:
-            outcome = Outcome(job.work())
-        except BaseException as exc:  # noqa: BLE001 - SystemExit of a script ends nothing but its run
-            outcome = Outcome(error=f"{place(exc, job.path)}: {describe(exc)}")
+        outcome, spot = _attempt(job.work, job.path)
         with self._lock:
             worker.job = None
             if job.settled:
@@ -252,7 +264,7 @@ class ScriptRunner:
             if outcome.error is not None:
                 self.errors += 1
         if outcome.error is not None:
-            _LOG.error("%s: %s", job.what, outcome.error)
+            self._complain(spot, f"{job.what}: {outcome.error}")
         self._deliver(job, outcome)
 
     def _deliver(self, job: _Job, outcome: Outcome[Any]) -> None:
@@ -263,22 +275,30 @@ class ScriptRunner:
             _LOG.log(level, "%s: the outcome has nowhere to go", job.what, exc_info=True)
 
     def _fail(self, job: _Job, text: str) -> None:
-        """Deliver an error that overload causes: many at once, so it is not logged each time."""
+        """Deliver an error that overload causes."""
+        self._complain(text, f"{job.what}: {text}")
+        self._deliver(job, Outcome(error=f"{job.path}: {text}"))
+
+    def _complain(self, about: str, text: str) -> None:
+        """Log an error; those about one thing once a second, with how many were left out."""
         now = self._clock()
         with self._lock:
-            say = now - self._complained.get(text, -math.inf) >= 1.0
-            if say:
-                self._complained[text] = now
+            last, more = self._complained.get(about, (-math.inf, 0))
+            say = now - last >= 1.0
+            if len(self._complained) >= _COMPLAINTS:
+                self._complained.clear()
+            self._complained[about] = (now, 0) if say else (last, more + 1)
         if say:
-            _LOG.error("%s: %s", job.what, text)
-        self._deliver(job, Outcome(error=f"{job.path}: {text}"))
+            _LOG.error("%s%s", text, f" (and {more} more before)" if more else "")
 
     # -- the watchdog ----------------------------------------------------------------------------
 
     def _watch(self) -> None:
         while self._tick():
-            self._settle()
+            lines = self._settle()
             self._replace()
+            for line in lines:
+                _LOG.error("%s", line)
 
     def _tick(self) -> bool:
         """Sleep while there is nothing to watch, then for one tick. False: the runner stops."""
@@ -297,13 +317,16 @@ class ScriptRunner:
             or any(slot.worker.job is not None for slot in self._slots)
         )
 
-    def _settle(self) -> None:
-        """Deliver the timeouts, and fail what waits behind a worker that cannot be replaced."""
+    def _settle(self) -> list[str]:
+        """Deliver the timeouts, and fail what waits behind a worker that cannot be replaced.
+
+        What is to be logged comes back: a script that blocks in a handler of the log would hold
+        up its own replacement.
+        """
         over: list[tuple[_Job, str]] = []
         stale: list[_Job] = []
         with self._lock:
             now = self._clock()
-            frames = _frames()
             for slot in self._slots:
                 job = slot.worker.job
                 if job is None or now - job.started <= self.time_limit:
@@ -311,7 +334,7 @@ class ScriptRunner:
                 if not job.settled:
                     job.settled = True
                     self.timeouts += 1
-                    over.append((job, stack_place(_frame(frames, slot.worker), job.path)))
+                    over.append((job, stack_place(stack_of(slot.worker.thread), job.path)))
                     continue
                 longest = _LONGEST_WAIT * self.time_limit
                 while slot.queue and now - slot.queue[0].queued > longest:
@@ -320,13 +343,12 @@ class ScriptRunner:
                     stale.append(late)
             self.waiting -= len(stale)
             self.errors += len(stale)
-            del frames  # it keeps the variables of every thread alive
-        limit = self.time_limit
-        for job, line in over:
-            _LOG.error("%s: %s: given up after %g s", job.what, line, limit)
-            self._deliver(job, Outcome(error=f"{line}: given up after {limit:g} s", timed_out=True))
+        texts = [f"{line}: given up after {self.time_limit:g} s" for _, line in over]
+        for (job, _), text in zip(over, texts, strict=True):
+            self._deliver(job, Outcome(error=text, timed_out=True))
         for job in stale:
             self._fail(job, _TOO_LONG)
+        return [f"{job.what}: {text}" for (job, _), text in zip(over, texts, strict=True)]
 
     def _replace(self) -> None:
         """Give the queues of overrun workers to new threads.
@@ -356,42 +378,20 @@ class ScriptRunner:
             _LOG.error("a blocked script worker cannot be replaced: %s", failed)
 
     def _break_loops(self) -> None:
-        """Raise ScriptTimeout in overrun runs, with the lock held.
+        """Raise ScriptTimeout in overrun runs.
 
-        Only where the script's own code runs and nothing of others has called it back: within the
-        daemon's or the library's functions it could leave a lock taken or a record half changed.
+        With the lock held: a run that has a job cannot end, so nothing that comes after it is hit.
         """
-        frames = _frames()
         for worker in (*self._abandoned, *(slot.worker for slot in self._slots)):
-            job, thread = worker.job, worker.thread
-            if job is None or not job.settled or thread is None or thread.ident is None:
-                continue
-            # The second look is the one that counts: nothing else runs between it and the call.
-            if _only_script(_frame(frames, worker), job.path) and _only_script(
-                _frame(_frames(), worker), job.path
-            ):
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread.ident), ctypes.py_object(ScriptTimeout)
-                )
+            job = worker.job
+            if job is not None and job.settled:
+                break_loop(worker.thread, job.path)
 
 
-def _frames() -> dict[int, FrameType]:
-    return sys._current_frames()  # noqa: SLF001 - the one way to see where a thread is
-
-
-def _frame(frames: dict[int, FrameType], worker: _Worker) -> FrameType | None:
-    ident = worker.thread.ident if worker.thread is not None else None
-    return frames.get(ident) if ident is not None else None
-
-
-def _only_script(frame: FrameType | None, path: str) -> bool:
-    """Whether the innermost frames are the script's and none further out is."""
-    if frame is None or frame.f_code.co_filename != path:
-        return False
-    while frame is not None and frame.f_code.co_filename == path:
-        frame = frame.f_back
-    while frame is not None:
-        if frame.f_code.co_filename == path:
-            return False
-        frame = frame.f_back
-    return True
+def _attempt(work: Callable[[], T], path: str) -> tuple[Outcome[T], str]:
+    """What comes of ``work``, and where in the script it raised."""
+    try:
+        return Outcome(work()), ""
+    except BaseException as exc:  # noqa: BLE001 - SystemExit of a script ends nothing but its run
+        spot = place(exc, path)
+        return Outcome(error=f"{spot}: {describe(exc)}"), spot
