@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlgmgmt.dialog.errors import NoSuchDialog
@@ -12,14 +14,21 @@ from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.states import IllegalEvent
 from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.views import Snapshot
-from tests.unit.dialog.harness import Core
+from tests.unit.dialog.harness import SETTINGS, Core
 
 TAGS = st.sampled_from(["bob", "carol"])
 METHODS = st.sampled_from(["ACK", "INVITE", "INFO", "BYE"])
+WITH_PROFILES = replace(
+    SETTINGS,
+    early_timeout=900,
+    profiles_with_value=("caller",),
+    profiles_no_value=("inbound",),
+)
 
 
 def steps(core: Core, dialog: Dialog) -> dict[str, Callable[[str, str, int], object]]:
     orders = Terminations(core.table)
+    table, profiles = core.table, core.table.profiles
 
     def release(_tag: str, _method: str, _number: int) -> None:
         if dialog.holds:
@@ -29,6 +38,18 @@ def steps(core: Core, dialog: Dialog) -> dict[str, Callable[[str, str, int], obj
         match = core.down(method, number, tag)
         if match is not None:
             core.tracker.response(match, method, 200, f"sip:a@{number}", f"sip:b@{number}")
+
+    def wait(_tag: str, _method: str, number: int) -> None:
+        core.advance(number * 100.0)
+        due, core.expired[:] = core.expired[:], []
+        for expired in due:
+            orders.expired(expired)
+
+    def enter(tag: str, _method: str, number: int) -> None:
+        profiles.insert(dialog, ("caller", "inbound")[number % 2], tag)
+
+    def leave(tag: str, _method: str, number: int) -> None:
+        profiles.remove(dialog, ("caller", "inbound")[number % 2], tag)
 
     return {
         "ring": lambda tag, _, number: core.reply(dialog, 180, tag, contact=f"sip:{number}"),
@@ -44,8 +65,37 @@ def steps(core: Core, dialog: Dialog) -> dict[str, Callable[[str, str, int], obj
         "hold": lambda _tag, _, _number: core.table.hold(dialog),
         "release": release,
         "kill": lambda tag, _, _number: orders.by_tags("c1", "alice", tag, reason="x"),
-        "wait": lambda _tag, _, number: core.advance(number * 100.0),
+        "kill by id": lambda _tag, _, _number: orders.by_id(
+            dialog.entry.index, dialog.h_id, reason="x", only="callee"
+        ),
+        "wait": wait,
+        "unacked": lambda _tag, _, _number: orders.unacked(dialog),
+        "enter": enter,
+        "leave": leave,
+        "set variable": lambda tag, method, number: table.set_var(dialog, tag, f"{method}{number}"),
+        "unset variable": lambda tag, _, _number: table.set_var(dialog, tag, None),
+        "set flag": lambda _tag, _, number: table.set_flag(dialog, number % 32),
+        "reset flag": lambda _tag, _, number: table.reset_flag(dialog, number % 32),
+        "lifetime": lambda _tag, _, number: table.set_lifetime(dialog, 1 + number),
+        "timeout route": lambda tag, _, _number: table.set_toroute(dialog, tag),
+        "timeout bye": lambda _tag, _, number: table.set_timeout_bye(dialog, number % 2 == 0),
+        "timeout noreset": lambda _tag, _, number: table.set_timeout_noreset(
+            dialog, number % 2 == 0
+        ),
+        "keepalive": lambda _tag, _, number: table.set_keepalive(
+            dialog, number % 2 == 0, number % 3 == 0
+        ),
     }
+
+
+STEPS = sorted(steps(Core(), Core().invite()))
+
+
+def void(function: Callable[[Dialog], object]) -> Callable[[Dialog], None]:
+    def call(dialog: Dialog) -> None:
+        function(dialog)
+
+    return call
 
 
 def listed(core: Core) -> list[Snapshot]:
@@ -55,7 +105,7 @@ def listed(core: Core) -> list[Snapshot]:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(sorted(steps(Core(), Core().invite()))),
+            st.sampled_from(STEPS),
             TAGS,
             METHODS,
             st.integers(0, 50),
@@ -63,8 +113,11 @@ def listed(core: Core) -> list[Snapshot]:
         max_size=25,
     )
 )
+@example([("answer", "bob", "ACK", 0), ("answer", "carol", "ACK", 1), ("wait", "bob", "ACK", 1)])
+@example([("enter", "bob", "ACK", 0), ("ring", "bob", "ACK", 0), ("wait", "bob", "ACK", 10)])
 def test_a_snapshot_never_outlives_a_change(script: list[tuple[str, str, str, int]]) -> None:
-    core = Core()
+    core = Core(WITH_PROFILES)
+    core.table.on_unacked = void(core.orders.unacked)
     known = steps(core, core.invite())
     for name, tag, method, number in script:
         try:
@@ -80,9 +133,38 @@ def test_a_snapshot_never_outlives_a_change(script: list[tuple[str, str, str, in
                 "answer",
                 "ring",
                 "kill",
+                "kill by id",
             )
         fresh = [view for batch in core.table.iter_views() for view in batch]
         assert [snapshot.view for snapshot in listed(core)] == fresh
+
+
+CHANGES: dict[str, Callable[[Core, Dialog], object]] = {
+    "enters a profile": lambda core, d: core.table.profiles.insert(d, "inbound", None),
+    "enters it again": lambda core, d: core.table.profiles.insert(d, "caller", "alice"),
+    "leaves a profile": lambda core, d: core.table.profiles.remove(d, "caller", "alice"),
+    "sets a variable": lambda core, d: core.table.set_var(d, "fresh", "1"),
+    "changes a variable": lambda core, d: core.table.set_var(d, "known", "2"),
+    "removes a variable": lambda core, d: core.table.set_var(d, "known", None),
+    "sets a flag": lambda core, d: core.table.set_flag(d, 3),
+    "resets a flag": lambda core, d: core.table.reset_flag(d, 7),
+    "has another lifetime": lambda core, d: core.table.set_lifetime(d, 77),
+    "has a timeout route": lambda core, d: core.table.set_toroute(d, "too_long"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_a_script_changes_is_in_the_next_listing(name: str) -> None:
+    core = Core(WITH_PROFILES)
+    dialog, _ = core.call()
+    core.table.profiles.insert(dialog, "caller", "alice")
+    core.table.set_var(dialog, "known", "1")
+    core.table.set_flag(dialog, 7)
+    (before,) = listed(core)
+    CHANGES[name](core, dialog)
+    (after,) = listed(core)
+    assert after.view != before.view
+    assert after.view == core.table.get(dialog.entry.index, dialog.h_id)
 
 
 def test_an_unchanged_dialog_keeps_its_snapshot() -> None:
