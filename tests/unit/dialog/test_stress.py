@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,10 +15,10 @@ from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.tracker import InviteReply
-from tests.unit.dialog.harness import Core, make_init, per_state, with_settings
+from tests.unit.dialog.harness import SETTINGS, Core, make_init, per_state
 
 THREADS = 8
-CALLS = 1_500
+CALLS = 1_200
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +36,11 @@ class Worker:
     any thread at any moment.
     """
 
-    def __init__(self, core: Core, number: int, board: list[tuple[int, int]]) -> None:
+    def __init__(
+        self, core: Core, number: int, board: list[tuple[int, int]], shared: Dialog
+    ) -> None:
         self.core = core
+        self.shared = shared
         self.number = number
         self.board = board
         self.rng = random.Random(number)
@@ -60,6 +64,7 @@ class Worker:
         assert new
         self.done["created"] += 1
         self.board.append((dialog.entry.index, dialog.h_id))
+        self.classify(dialog)
         joined, new = table.open(make_init(callid))
         if new:
             # Killed in between: an INVITE that comes now is a call of its own.
@@ -76,6 +81,7 @@ class Worker:
             self.reply(dialog, 200, "b", 1)
             tracker.request(dialog.did, callid, "alice", "b", "ACK", 10)
         self.finish_invite(dialog, 0)
+        self.classify(dialog)
         for cseq in range(11, 14):
             tracker.request(dialog.did, callid, "alice", "a", "INFO", cseq)
         for tag in ("a", "b"):
@@ -83,6 +89,29 @@ class Worker:
             if match is not None and match.held:
                 self.done["hung up"] += 1
                 table.release(match.dialog)
+
+    def classify(self, dialog: Dialog) -> None:
+        """What scripts do meanwhile: to the own call, those of others, and one that all share."""
+        table, rng = self.core.table, self.rng
+        profiles = table.profiles
+        profiles.insert(dialog, "caller", rng.choice("abc"))
+        profiles.insert(dialog, "inbound", None)
+        profiles.remove(dialog, "inbound", None)
+        other = table.dialog(*rng.choice(self.board[-64:]))
+        if other is not None:
+            profiles.insert(other, "caller", rng.choice("abc"))
+            profiles.remove(other, "caller", rng.choice("abc"))
+            table.set_var(other, f"of {self.number}", str(rng.random()))
+            table.set_flag(other, self.number)
+        assert min(profiles.size("caller", value) for value in ("a", "b", "c", None)) >= 0
+        for _ in range(3):
+            profiles.insert(self.shared, "shared", str(self.number % 2))
+        for _ in range(3):
+            # It may be that of another thread, but there is enough for all.
+            assert profiles.remove(self.shared, "shared", str(self.number % 2))
+        table.set_var(self.shared, f"of {self.number}", str(self.done["created"]))
+        (table.set_flag if rng.random() < 0.5 else table.reset_flag)(self.shared, self.number)
+        table.set_flag(self.shared, 8 + self.number)
 
     def finish_invite(self, dialog: Dialog, code: int) -> None:
         tracker = self.core.tracker
@@ -118,6 +147,7 @@ class Worker:
             for view in batch:
                 assert (view.h_entry, view.h_id) not in seen
                 seen.add((view.h_entry, view.h_id))
+                assert view.state != State.DELETED or view.profiles == ()
                 # A copy is of one moment: what it says fits together.
                 confirmed = sum(leg.state == "confirmed" for leg in view.legs)
                 if view.state in (State.CONFIRMED, State.CONFIRMED_NA):
@@ -129,7 +159,14 @@ class Worker:
 
 
 def test_eight_threads_leave_exact_counts() -> None:
-    core = with_settings(hash_size=4)
+    core = Core(
+        replace(
+            SETTINGS,
+            hash_size=4,
+            profiles_with_value=("caller", "shared"),
+            profiles_no_value=("inbound",),
+        )
+    )
     events: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -140,7 +177,9 @@ def test_eight_threads_leave_exact_counts() -> None:
     core.events.clear()
     core.table.add_listener(lambda event: count(event.type.name))
     board: list[tuple[int, int]] = []
-    workers = [Worker(core, n, board) for n in range(THREADS)]
+    shared = core.invite("shared")
+    core.table.profiles.insert(shared, "shared", "0")
+    workers = [Worker(core, n, board, shared) for n in range(THREADS)]
     threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
     for thread in threads:
         thread.start()
@@ -149,7 +188,16 @@ def test_eight_threads_leave_exact_counts() -> None:
         assert not thread.is_alive(), "deadlock"
     assert [error for worker in workers for error in worker.errors] == []
 
-    done = sum((worker.done for worker in workers), Counter[str]())
+    profiles = core.table.profiles
+    assert profiles.sizes() == {"caller": 0, "inbound": 0, "shared": 1}
+    assert profiles._members == {("shared", "0"): {shared: 1}}
+    assert core.table.vars(shared).keys() == {f"of {n}" for n in range(THREADS)}
+    assert all(core.table.is_flag_set(shared, 8 + n) for n in range(THREADS))
+    core.tracker.invite_failed(shared, 486)
+    core.table.release(shared)
+    assert profiles._members == {}
+
+    done = sum((worker.done for worker in workers), Counter(created=1))
     counts = core.table.counts()
     assert per_state(counts) == core.recount() == dict.fromkeys(State, 0)
     assert len(core.table) == 0
