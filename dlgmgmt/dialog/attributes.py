@@ -77,7 +77,10 @@ class Attributes(Store):
     # -- timeout ---------------------------------------------------------------------------------
 
     def set_lifetime(self, dialog: Dialog, seconds: int) -> None:
-        """The dialog timeout in seconds; one that runs begins again. ValueError unless > 0."""
+        """The dialog timeout in seconds; one that runs begins again. ValueError unless > 0.
+
+        It does not lengthen the wait for the ACK of the answer.
+        """
         if not 0 < seconds <= MAX_LIFETIME:
             raise ValueError(f"a timeout is a number of seconds from 1 to {MAX_LIFETIME}")
         with dialog.entry.lock:
@@ -87,6 +90,9 @@ class Attributes(Store):
             dialog.snapshot = None
             if dialog.state in (State.CONFIRMED, State.CONCURRENT):
                 self.arm(dialog, seconds)
+            elif dialog.state is State.CONFIRMED_NA:
+                left = self.ack_left(dialog)
+                self.arm(dialog, seconds if left is None else min(seconds, left))
 
     def set_toroute(self, dialog: Dialog, name: str) -> None:
         """Name the script function that runs when the timeout comes, "" for none."""

@@ -88,6 +88,16 @@ class Store:
         dialog.timeout = 0
         dialog.snapshot = None
 
+    def ack_left(self, dialog: Dialog) -> float | None:
+        """Seconds until ``noack_timeout`` ends the wait for an ACK, None if none is awaited.
+
+        Entry lock held.
+        """
+        waiting = [leg.confirmed_at for leg in dialog.confirmed_legs() if not leg.acked]
+        if not waiting:
+            return None
+        return max(min(waiting) + self.settings.noack_timeout - self.monotonic(), 0.0)
+
     def limit_ringing(self, dialog: Dialog) -> None:
         """Bound how long a dialog may go unanswered (``early_timeout``)."""
         self._limit(dialog, self.settings.early_timeout, lambda: self.on_expiry(dialog))

@@ -13,6 +13,7 @@ from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog, Entry, OutLeg, Side, Termination
 from dlgmgmt.dialog.states import Event, State
+from dlgmgmt.dialog.store import TICK
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.tracker import await_acks
 
@@ -142,9 +143,11 @@ class Terminations:
     def _why_expired(self, dialog: Dialog) -> str:
         if dialog.state in (State.UNCONFIRMED, State.EARLY):
             return "early_timeout"
-        awaits_ack = dialog.state is State.CONFIRMED_NA
-        if awaits_ack and self.table.settings.noack_timeout < dialog.lifetime:
-            return NO_ACK
+        if dialog.state is State.CONFIRMED_NA:
+            left = self.table.ack_left(dialog)
+            # The timer may be a rounding away from the moment that is computed anew here.
+            if left is not None and left < TICK:
+                return NO_ACK
         return "dialog_timeout"
 
     def _order(self, dialog: Dialog, event: Event, reason: str, extra_headers: str) -> Termination:

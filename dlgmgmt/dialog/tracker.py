@@ -302,12 +302,10 @@ def await_acks(table: DialogTable, dialog: Dialog) -> None:
     A single leg is the call, and its dialog timeout is short until the ACK. Among several, a leg
     is ended without the others, and the dialog timeout runs on.
     """
-    waiting = [leg.confirmed_at for leg in dialog.confirmed_legs() if not leg.acked]
-    if not waiting:
+    left = table.ack_left(dialog)
+    if left is None:
         table.unlimit(dialog)
-        return
-    left = max(min(waiting) + table.settings.noack_timeout - table.monotonic(), 0.0)
-    if dialog.state is State.CONCURRENT:
+    elif dialog.state is State.CONCURRENT:
         table.limit_acks(dialog, left)
     else:
         table.unlimit(dialog)

@@ -7,7 +7,7 @@ import pytest
 from dlgmgmt.dialog.attributes import MAX_KEY, MAX_VALUE, MAX_VARIABLES
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.views import DialogView
-from tests.unit.dialog.harness import UNIX, Core
+from tests.unit.dialog.harness import UNIX, Core, with_settings
 
 
 def view(core: Core, dialog: Dialog) -> DialogView:
@@ -147,12 +147,84 @@ def test_a_lifetime_set_during_a_call_begins_at_once() -> None:
     assert core.expired == [dialog]
 
 
+def reasons(core: Core, seconds: float) -> list[str]:
+    """Let time pass; why the dialogs whose timeout came are ended."""
+    core.advance(seconds)
+    due, core.expired[:] = core.expired[:], []
+    return [order.reason for order in map(core.orders.expired, due) if order is not None]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moment", "reason"),
+    [
+        # The wait for the ACK (60 s) stands, however much longer the call may last now.
+        (600, 900, 60.0, "noack_timeout"),
+        (20, 600, 60.0, "noack_timeout"),
+        # A shorter lifetime runs from where it was set, 10 s after the answer.
+        (600, 20, 30.0, "dialog_timeout"),
+        (20, 30, 40.0, "dialog_timeout"),
+        (600, 50, 60.0, "noack_timeout"),
+    ],
+)
+def test_a_lifetime_set_while_the_ack_is_awaited(
+    before: int, after: int, moment: float, reason: str
+) -> None:
+    core = Core()
+    dialog = core.invite()
+    core.table.set_lifetime(dialog, before)
+    core.answer(dialog)
+    core.advance(10.0)
+    core.table.set_lifetime(dialog, after)
+    assert view(core, dialog).timeout == int(UNIX + moment)
+    assert reasons(core, moment - 10.5) == []
+    assert reasons(core, 0.8) == [reason]
+
+
+def test_a_lifetime_set_while_the_ack_is_awaited_holds_from_the_ack() -> None:
+    core = Core()
+    dialog = core.invite()
+    core.answer(dialog)
+    core.table.set_lifetime(dialog, 900)
+    core.advance(10.0)
+    core.down("ACK", 10)
+    assert view(core, dialog).timeout == int(UNIX) + 910
+
+
+def test_a_lifetime_set_among_several_answers() -> None:
+    core = Core()
+    dialog = core.invite()
+    core.answer(dialog, "bob")
+    core.answer(dialog, "carol", branch=1)
+    core.advance(10.0)
+    core.table.set_lifetime(dialog, 100)
+    for tag in ("bob", "carol"):
+        core.down("ACK", 10, tag)
+    assert view(core, dialog).timeout == int(UNIX) + 110
+
+
 def test_a_lifetime_for_a_dialog_that_has_ended_is_too_late() -> None:
     core = Core()
     dialog, _ = core.call()
     core.up("BYE", 1)
     core.table.set_lifetime(dialog, 30)
     assert (view(core, dialog).lifetime, view(core, dialog).timeout) == (600, 0)
+
+
+def test_marks_for_the_timeout_can_be_taken_back() -> None:
+    core = with_settings(send_bye=False)
+    told, reset = [], []
+    for number, (bye, noreset) in enumerate([(True, True), (True, False), (False, True)]):
+        dialog, _ = core.call()
+        for mark in (bye, noreset):
+            core.table.set_timeout_bye(dialog, mark)
+            core.table.set_timeout_noreset(dialog, mark)
+        core.advance(100.0)
+        core.down("INFO", 11 + number)
+        reset.append(view(core, dialog).timeout == int(UNIX + core.now) + 600)
+        told.append(reasons(core, 601.0))
+        core.advance(400.0)
+    assert reset == [False, True, False]
+    assert told == [["dialog_timeout"], [], ["dialog_timeout"]]
 
 
 # -- finding ---------------------------------------------------------------------------------------
