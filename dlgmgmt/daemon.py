@@ -66,7 +66,7 @@ async def _main(config: Config, *, demo: bool) -> None:
     table.give_way = engine.give_way
     callbacks = Callbacks(table)
     api = DialogApi(table, engine.terminator, callbacks)
-    host = _script_host(config, engine, table, api)
+    host = _script_host(config, engine, table, api, callbacks)
     statistics: dict[str, StatisticsProvider] = {"core": lambda: _core_statistics(engine)}
     if host is not None:
         statistics["script"] = host.statistics
@@ -118,7 +118,7 @@ async def _main(config: Config, *, demo: bool) -> None:
 
 
 def _script_host(
-    config: Config, engine: SipEngine, table: DialogTable, api: DialogApi
+    config: Config, engine: SipEngine, table: DialogTable, api: DialogApi, callbacks: Callbacks
 ) -> ScriptHost | None:
     """The operator's script, if there is one."""
     if config.routing.script is None:
@@ -126,7 +126,14 @@ def _script_host(
     forwarder = engine.proxy.forwarder
     try:
         return ScriptHost(
-            config.routing, forwarder, table, engine.calls, engine.post, time.time, api
+            config.routing,
+            forwarder,
+            table,
+            engine.calls,
+            engine.post,
+            time.time,
+            api,
+            callbacks,
         )
     except ScriptError as error:
         raise StartError(str(error)) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -196,6 +196,19 @@ class Callbacks:
         if gone:
             _free(entry)
         return not gone
+
+    def created(self) -> tuple[object, ...]:
+        """What is registered for new dialogs, to be given to :meth:`drop` one day."""
+        return self._created
+
+    def drop(self, entries: Iterable[object]) -> None:
+        """Forget registrations for new dialogs, and free what was registered with them."""
+        unwanted = set(entries)
+        with self._lock:
+            dropped = [entry for entry in self._created if entry in unwanted]
+            self._created = tuple(entry for entry in self._created if entry not in unwanted)
+        for entry in dropped:
+            _free(entry)
 
     def clear(self) -> None:
         """Forget all callbacks, and free what was registered with them."""

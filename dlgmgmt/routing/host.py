@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dlgmgmt.dialog.callbacks import Callbacks
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.routing.engine import Calls, ScriptRouting
 from dlgmgmt.routing.runner import ScriptRunner
@@ -21,7 +22,7 @@ class ScriptHost:
     """Puts the script of ``settings`` in charge of ``forwarder``'s routing.
 
     post: hands a callable to the signalling thread. wall: Unix time in seconds. api: given to the
-    script's ``mod_init``, if it has one. Raises ScriptError.
+    script's ``mod_init``, if it has one. callbacks: where that registers. Raises ScriptError.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class ScriptHost:
         post: Callable[[Callable[[], None]], object],
         wall: Callable[[], float],
         api: object,
+        callbacks: Callbacks,
     ) -> None:
-        self._forwarder = forwarder
         self._post = post
         self._api = api
+        self._callbacks = callbacks
+        self._registered: set[object] = set()
         path = settings.script or ""
         script = self._load(path)
         self._runner = ScriptRunner(settings.workers, settings.time_limit, settings.max_queue, post)
@@ -47,18 +50,23 @@ class ScriptHost:
     def _load(self, path: str) -> Script:
         script = load(Path(path))
         init = getattr(script, "mod_init", None)
+        before = set(self._callbacks.created())
         if callable(init):
             try:
                 init(self._api)
             except Exception as error:
+                self._callbacks.drop(set(self._callbacks.created()) - before)
                 line = where(error, script.path)
                 raise ScriptError(path, line, f"mod_init: {error!r}") from error
+        # What the old script has registered for new dialogs goes with it.
+        self._callbacks.drop(self._registered)
+        self._registered = set(self._callbacks.created()) - before
         return script
 
     def reload(self, settings: RoutingSettings) -> None:
         """Load the script anew for what begins from now on. Raises ScriptError, and keeps the old.
 
-        Callbacks that the old one has registered stay registered.
+        Callbacks of the old one for new dialogs are dropped; those on single dialogs stay.
         """
         path = settings.script or ""
         script = self._load(path)
