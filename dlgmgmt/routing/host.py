@@ -54,7 +54,7 @@ class ScriptHost:
         if callable(init):
             try:
                 init(self._api)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._callbacks.drop(set(self._callbacks.created()) - before)
                 line = where(error, script.path)
                 raise ScriptError(path, line, f"mod_init: {error!r}") from error
