@@ -67,7 +67,10 @@ async def _main(config: Config, *, demo: bool) -> None:
     callbacks = Callbacks(table)
     api = DialogApi(table, engine.terminator, callbacks)
     host = _script_host(config, engine, table, api, callbacks)
-    statistics: dict[str, StatisticsProvider] = {"core": lambda: _core_statistics(engine)}
+    statistics: dict[str, StatisticsProvider] = {
+        "calls": lambda: _call_statistics(engine, table),
+        "core": lambda: _core_statistics(engine),
+    }
     if host is not None:
         statistics["script"] = host.statistics
     table.add_listener(render_early(table.snapshot), EventType.CONFIRMED)
@@ -199,6 +202,20 @@ def _announce(config: Config, engine: SipEngine, http: HttpServer, *, demo: bool
             "",
         ):
             print(line, flush=True)  # noqa: T201 - for a person
+
+
+def _call_statistics(engine: SipEngine, table: DialogTable) -> Sequence[tuple[str, int]]:
+    """What the daemon does to calls by itself."""
+    keepalive = engine.calls.keepalive
+    return (
+        ("bridges", len(engine.calls.bridges)),
+        ("forced_dialogs", table.counters.forced),
+        ("keepalives_deferred", keepalive.deferred),
+        ("keepalives_ended", keepalive.ended),
+        ("keepalives_failed", keepalive.failed),
+        ("keepalives_sent", keepalive.sent),
+        ("refers", len(engine.calls.referrals)),
+    )
 
 
 def _core_statistics(engine: SipEngine) -> Sequence[tuple[str, int]]:
