@@ -347,3 +347,32 @@ def test_the_order_tells_at_once_what_it_is_about_to_do(home: House) -> None:
     assert home.world.state() == 6
     home.world.execute()
     assert home.world.sent() == [("BYE", ALICE), ("BYE", BOB)]
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_only_one_side_is_told(home: House, side: str) -> None:
+    """After a REFER, say, when the other side is already gone."""
+    home.talk()
+    view = home.world.view()
+    order = home.world.terminator.by_id(view.h_entry, view.h_id, reason="referred", only=side)
+    home.world.execute()
+    told, other = (home.alice, home.bob) if side == "caller" else (home.bob, home.alice)
+    bye = told.one("BYE")
+    assert bye["Reason"] == 'SIP;cause=200;text="referred"'
+    told.reply(bye, 200)
+    home.world.advance(40.0)
+    assert other.inbox() == []
+    assert home.world.outcomes(order.id) == {(side, "bob"): "BYE 200"}
+    assert home.world.state() == 0
+
+
+def test_an_early_call_ends_whole_whichever_side_is_named(home: House) -> None:
+    sent, invite = home.ring()
+    view = home.world.view()
+    home.world.terminator.by_id(view.h_entry, view.h_id, reason="gone", only="callee")
+    home.world.execute()
+    home.alice.ack_failure(sent, home.alice.one("488"))
+    home.bob.reply(home.bob.one("CANCEL"), 200)
+    home.bob.reply(invite, 487)
+    home.bob.one("ACK")
+    assert home.world.state() == 0
