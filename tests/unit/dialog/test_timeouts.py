@@ -10,7 +10,7 @@ from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog, Termination
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.views import EndedLeg
-from tests.unit.dialog.harness import UNIX, Core, state_of, with_settings
+from tests.unit.dialog.harness import UNIX, Core, in_state, state_of, with_settings
 
 
 def due(core: Core, seconds: float) -> list[Termination | None]:
@@ -375,3 +375,23 @@ def test_a_dialog_that_leaves_in_time_is_not_forced() -> None:
     core.advance(100.0)
     assert core.table.counters.forced == 0
     assert len(core.table._wheel) == 0
+
+
+@pytest.mark.parametrize("send_bye", [True, False])
+@pytest.mark.parametrize("state", State)
+def test_a_dialog_that_everybody_forgot_is_gone_in_the_end(
+    state: State,
+    send_bye: bool,  # noqa: FBT001 - a case
+) -> None:
+    """No message comes any more, and nothing gives its hold back."""
+    core = with_settings(early_timeout=100, noack_timeout=40, end_timeout=50, send_bye=send_bye)
+    Unacked(core)
+    dialog = in_state(core, state)
+    for _ in range(10):
+        due(core, 90.0)
+    assert len(core.table) == len(core.table._wheel) == 0
+    assert core.table.counters.forced == 1
+    assert core.kinds().count(EventType.DESTROYED) == 1
+    assert dialog.removed
+    assert core.table.lookup("c1", "alice", "") is None
+    assert counted(core)[0] == (state is not State.DELETED)
