@@ -51,3 +51,8 @@ class Entry:
     def example_lines(self) -> list[str]:
         """The example, likewise."""
         return inspect.cleandoc(self.example).splitlines()
+
+
+def node_ids(path: str, *names: str) -> tuple[str, ...]:
+    """The ids by which pytest knows some tests of one file."""
+    return tuple(f"{path}::{name}" for name in names)

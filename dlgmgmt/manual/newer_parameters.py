@@ -161,8 +161,9 @@ NEWER_PARAMETERS = (
         text="""
             A Python file with any of request_route, branch_route, onreply_route, failure_route
             and event_route, and mod_init(api) for the developer API. Without it every INVITE
-            is tracked and relayed by the routes of [sip]. A file that is missing, or whose
-            syntax is wrong, stops the start with its line.
+            is tracked and relayed by the routes of [sip]. A file that is missing stops the
+            start, and so does a fault that can be seen beforehand, with its line. SIGHUP loads
+            it anew for what begins from then on; to have none any more needs a restart.
             """,
         example='script = "routes.py"',
     ),
@@ -186,7 +187,7 @@ NEWER_PARAMETERS = (
         type="an integer from 1 to 64",
         text="""
             The runs of one call are on one thread and keep their order. More threads help a
-            script that waits (for a database, say), and nothing else.
+            script that waits (for a database, say), and nothing else. Read at the start.
             """,
         example="workers = 8",
     ),
@@ -197,7 +198,8 @@ NEWER_PARAMETERS = (
         summary="runs that may wait for a thread, in [routing]",
         type="an integer from 1 to 1000000",
         text="""
-            Beyond it a request is answered 503, and a reply passes without its route.
+            Beyond it a request is answered 503, and a reply passes without its route. Read at
+            the start.
             """,
         example="max_queue = 2000",
     ),

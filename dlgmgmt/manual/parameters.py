@@ -16,7 +16,7 @@ PARAMETERS = (
         text="""
             With false, get_statistics knows neither "dialog:" nor "dialog_ng:"; every other
             group, dlgctl stats and dlg.stats_active stay. Counting goes on: it costs nothing.
-            In ims_dialog the parameter has no effect.
+            In ims_dialog the parameter has no effect. Read at the start.
             """,
         example="enable_stats = false",
     ),
@@ -46,7 +46,7 @@ PARAMETERS = (
             it at once. The value is the entry and the number of the dialog, both in hexadecimal
             with the lowest digit first: entry 0xf2c and number 0x2eef give did=c2f.fee2.
             A value that belongs to another call is not believed: Call-ID and tags must fit.
-            Read at the start; calls set up under another name are then found by their tags.
+            Read at the start.
             """,
         example='rr_param = "xyz"',
     ),
@@ -93,7 +93,7 @@ PARAMETERS = (
             timeout_noreset says otherwise. When it is over, both sides are sent a BYE with
             Reason: SIP;cause=408;text="dialog_timeout" (see send_bye) and the call counts as
             expired. timeout_avp, dlg_set_timeout() and $dlg_ctx(timeout) set another time for
-            a single call. A new value holds for calls answered after it was read.
+            a single call. A new value holds for calls that begin after it was read.
             """,
         example="default_timeout = 21600",
     ),
@@ -105,10 +105,10 @@ PARAMETERS = (
         type=r'header lines, each "Name: value\r\n", of headers that the daemon does not set '
         'itself, at most 4096 characters, or ""',
         text=r"""
-            They stand in every BYE that the daemon sends, before those of the operator's
-            command. A Reason header among them takes the place of the daemon's own. Each line
-            ends in \r\n; headers that the daemon writes itself (Via, From, To, Call-ID, CSeq,
-            Route, Contact and the like) are refused at the start.
+            They stand in every BYE (before those of the operator's command), OPTIONS and REFER
+            of the daemon, and in the INVITE of a bridge. A Reason header among them takes the
+            place of the daemon's own. Each line ends in \r\n; headers that the daemon writes
+            itself (Via, From, To, Call-ID, CSeq, Route, Contact and the like) are refused.
             """,
         example=r'dlg_extra_hdrs = "Hint: credit expired\r\n"',
     ),
@@ -149,7 +149,7 @@ PARAMETERS = (
         text="""
             Accepted and not used: this version keeps dialogs in memory alone (see db_mode), so
             that no connection is ever opened. The form of the URL is checked; where it is shown
-            in a message, its password is not.
+            in a message, its password is not. Read at the start.
             """,
         example='db_url = "mysql://kamailio:secret@localhost/kamailio"',
     ),
@@ -163,7 +163,7 @@ PARAMETERS = (
             0: dialogs live in memory, and a restart forgets them. The other modes of
             ims_dialog (1 at once, 2 from time to time, 3 at the shutdown) are refused at the
             start with a message that persistence comes with a later version: who relies on
-            them should not find out after a crash.
+            them should not find out after a crash. Read at the start.
             """,
         example="db_mode = 0",
     ),
@@ -174,7 +174,8 @@ PARAMETERS = (
         summary="seconds between two writings of db_mode 2",
         type="an integer from 1 to 86400",
         text="""
-            Accepted and not used, as db_mode is 0 in this version. The range is checked.
+            Accepted and not used, as db_mode is 0 in this version. The range is checked. Read at
+            the start.
             """,
         example="db_update_period = 120",
     ),
@@ -186,7 +187,7 @@ PARAMETERS = (
         type="an integer from 0 to 1000000",
         text="""
             0 means all at once. Accepted and not used, as db_mode is 0 in this version; the
-            range is checked.
+            range is checked. Read at the start.
             """,
         example="db_fetch_rows = 500",
     ),
@@ -202,7 +203,8 @@ PARAMETERS = (
             profiles_no_value. Names are RFC 3261 tokens of at most 64 characters; a name that
             stands twice, or in both lists, is refused. Sizes are kept for each value and for the
             whole profile, so that asking for one costs the same with ten calls and with
-            100,000.
+            100,000. New names can be added at run time; one that is taken out, or moved to the
+            other list, stays as it is until a restart.
             """,
         example='profiles_with_value = "caller ; my_profile"',
     ),

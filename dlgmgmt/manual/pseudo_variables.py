@@ -70,10 +70,10 @@ PSEUDO_VARIABLES = (
         text="""
             flags: all dialog flags as one number. timeout: in seconds. timeout_bye: 1 for BYE
             to both sides at the timeout although send_bye is off. timeout_route: a function of
-            the script that runs at the timeout, before the BYEs. on: a number of the script's
-            own. set: 1 if there is a dialog, else 0. dir: 1 for a request to the callee, 2 for
-            one to the caller, 0 without a dialog. What is written in the request route before
-            the dialog exists is given to it. Another name or value is an error.
+            the script that runs at the timeout, before the BYEs, and may set a new one. on: a
+            number of the script's own. set: 1 if there is a dialog, else 0. dir: 1 for a
+            request to the callee, 2 for one to the caller, 0 without a dialog. What is written
+            before the dialog exists is given to it. Another name or value is an error.
             """,
         example='msg.set_pv("$dlg_ctx(timeout_route)", "credit_is_over")',
         aliases=("dlg_ctx", "$dlg_ctx"),
