@@ -82,7 +82,7 @@ NEWER_PARAMETERS = (
         type="true or false (or 1 or 0)",
         text="""
             With false, as in ims_dialog, every sequential request (re-INVITE, UPDATE, INFO and
-            so on) starts the timeout anew. With true a call lasts its timeout from the answer,
+            so on) starts the timeout anew. With true a call lasts its timeout from the ACK on,
             whatever passes within it: what a prepaid call needs. A script chooses it for one
             call with dlg_set_property("timeout-noreset").
             """,

@@ -89,7 +89,7 @@ PARAMETERS = (
         summary="seconds that an answered call may last",
         type="an integer from 1 to 2147483647",
         text="""
-            The time runs from the answer, and anew from each request within the dialog unless
+            The time runs from the ACK, and anew from each request within the dialog unless
             timeout_noreset says otherwise. When it is over, both sides are sent a BYE with
             Reason: SIP;cause=408;text="dialog_timeout" (see send_bye) and the call counts as
             expired. timeout_avp, dlg_set_timeout() and $dlg_ctx(timeout) set another time for

@@ -212,7 +212,7 @@ FUNCTIONS = (
         summary="set the timeout of one call",
         signature="dlg.dlg_set_timeout(seconds) -> bool",
         text="""
-            From the answer, or from now for a call that is answered. A number of seconds above
+            From the ACK, or from now for a call that has it already. A number of seconds above
             0, or a text whose variables expand to one; anything else is an error. Later
             requests within the call restart this time, not default_timeout.
             """,

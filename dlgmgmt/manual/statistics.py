@@ -55,8 +55,9 @@ STATISTICS = (
         summary="calls since the start that a timeout has ended",
         signature="dialog:expired_dialogs, dialog_ng:expired_dialogs, dialog_ng:expired",
         text="""
-            Answered calls past their timeout, and ringing ones past early_timeout, which count
-            as failed too. A call that an operator or a phone ends is not among them.
+            Answered calls past their timeout or without their ACK, and ringing ones past
+            early_timeout, which count as failed too. A call that an operator or a phone ends is
+            not among them.
             """,
         example="get_statistics expired_dialogs -> dialog:expired_dialogs = 0",
         aliases=("expired",),
