@@ -169,6 +169,10 @@ class DialogTable(Attributes):
             for kind in kinds or EventType:
                 self._listeners[kind] = (*self._listeners.get(kind, ()), listener)
 
+    def heard(self, kind: EventType) -> bool:
+        """Whether anybody listens to events of this kind."""
+        return kind in self._listeners
+
     def publish(
         self,
         kind: EventType,

@@ -279,11 +279,15 @@ class Tracker:
 
     def invite_passed(self, dialog: Dialog, to_tag: str, code: int, message: object | None) -> None:
         """A reply to the initial INVITE goes to the caller."""
+        if not self.table.heard(EventType.RESPONSE_FWDED):
+            return
         self.table.publish(EventType.RESPONSE_FWDED, dialog, to_tag, str(code), message=message)
 
     def reply_within(self, match: Match, code: int, message: object | None) -> None:
         """A reply to a request within the dialog goes back; to the BYE that ended it, perhaps."""
         kind = EventType.TERMINATED_CONFIRMED if match.held else EventType.RESPONSE_WITHIN
+        if not self.table.heard(kind):
+            return
         back = (
             Direction.UPSTREAM if match.direction is Direction.DOWNSTREAM else Direction.DOWNSTREAM
         )

@@ -17,7 +17,7 @@ from dlgmgmt.sip.hooks import Asked, Plan, RelayPlan, ReplyPlan, Routing
 from dlgmgmt.sip.hop import Hop, Router, Target, forward_target
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.observe import InviteObserver, RequestObserver
-from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark, max_forwards
+from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark
 from dlgmgmt.sip.own_dialogs import OwnDialogs
 from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.terminate import Terminator
@@ -80,8 +80,7 @@ class Forwarder:
 
     def request(self, msg: Message, server: ServerTransaction) -> None:
         """Validate (16.3), preprocess (16.4), and forward; raises BadMessage."""
-        text = msg.get("max-forwards")
-        if text is not None and max_forwards(text) == 0:
+        if msg.max_forwards == 0:
             raise BadMessage(483, "Too Many Hops")
         unsupported = msg.all("proxy-require")
         if unsupported:

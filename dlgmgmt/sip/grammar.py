@@ -5,6 +5,7 @@ All patterns are linear: no input makes them try more than one way (possessive q
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -109,18 +110,12 @@ def party_tag(value: str, header: str) -> str:
 
 def via(value: str) -> Via:
     """Read one Via value."""
-    if value.startswith("SIP/2.0/UDP ") and "[" not in value:
+    if value.startswith("SIP/2.0/UDP "):
         # The common form, without a pattern.
-        where, semicolon, rest = value[12:].partition(";")
-        host, _, number = where.partition(":")
-        if (
-            host.replace(".", "").replace("-", "").isalnum()
-            and host.isascii()
-            and number.isdecimal()
-            and number.isascii()
-            and 0 < int(number[:6]) < 65536
-        ):
-            return Via("UDP", host.lower(), int(number), semicolon + rest)
+        end = value.find(";")
+        where = _sent_by(value[12:end]) if 12 < end < 300 else None
+        if where is not None:
+            return Via("UDP", *where, value[end:])
     match = _VIA.fullmatch(value)
     if match is None:
         raise BadMessage(400, "Bad Via header")
@@ -128,6 +123,21 @@ def via(value: str) -> Via:
     if port is not None and not 0 < port < 65536:
         raise BadMessage(400, "Bad Via port")
     return Via(match[1].upper(), match[2].lower(), port, match[4])
+
+
+@functools.lru_cache(maxsize=4096)
+def _sent_by(text: str) -> tuple[str, int] | None:
+    """Host and port of a plain sent-by; None for one that the pattern has to read."""
+    host, _, number = text.partition(":")
+    if (
+        host.replace(".", "").replace("-", "").isalnum()
+        and host.isascii()
+        and number.isdecimal()
+        and number.isascii()
+        and 0 < int(number[:6]) < 65536
+    ):
+        return host.lower(), int(number)
+    return None
 
 
 def params(text: str) -> dict[str, str | None]:

@@ -63,6 +63,7 @@ class Message:
         "_cseq",
         "_from_tag",
         "_line_of",
+        "_max_forwards",
         "_to_tag",
         "body",
         "defect",
@@ -103,6 +104,7 @@ class Message:
         self._cseq: tuple[int, str] | None = None
         self._from_tag: str | None = None
         self._to_tag: str | None = None
+        self._max_forwards: int | None = None
         self.defect: BadMessage | None = None
         self.source = _NOWHERE
         try:
@@ -198,8 +200,7 @@ class Message:
         line = self._line_of.get(name)
         if line is None:
             return None
-        text = line.partition(":")[2]
-        return (_FOLD.sub(" ", text) if "\n" in text else text).strip(" \t")
+        return _value(line)
 
     def all(self, name: str) -> list[str]:
         """Every element of a comma-separated header, over all of its lines, in order."""
@@ -254,6 +255,18 @@ class Message:
                 raise BadMessage(400, "Bad CSeq header")
             self._cseq = int(match[1]), match[2]
         return self._cseq
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Max-Forwards (RFC 3261 20.22), None if absent; BadMessage unless from 0 to 255."""
+        if self._max_forwards is None:
+            text = self.get("max-forwards")
+            if text is None:
+                return None
+            if not (text.isascii() and text.isdigit()) or len(text) > 3 or int(text) > 255:
+                raise BadMessage(400, "Bad Max-Forwards header")
+            self._max_forwards = int(text)
+        return self._max_forwards
 
     @property
     def from_uri(self) -> str:
@@ -366,10 +379,8 @@ class Message:
 
 
 def _value(line: str) -> str:
-    text = line[line.find(":") + 1 :]
-    if "\n" in text:
-        text = _FOLD.sub(" ", text)
-    return text.strip(" \t")
+    text = line[line.find(":") + 1 :].strip(" \t")
+    return _FOLD.sub(" ", text).strip(" \t") if "\n" in text else text
 
 
 def _first_value_end(line: str) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import zlib
 
 from dlgmgmt.sip import grammar
-from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.hop import Hop, Target
 from dlgmgmt.sip.locate import is_numeric
 from dlgmgmt.sip.message import Message
-from dlgmgmt.sip.transport import UdpSocket, host_text
+from dlgmgmt.sip.transport import UdpSocket
 from dlgmgmt.sip.uri import DEFAULT_PORT
 
 
@@ -37,14 +36,14 @@ class Outgoing:
     def build(self, target: Target, branch: str, sock: UdpSocket, host: str) -> bytes:
         """The message for one branch, sent from ``sock`` to the numeric ``host``."""
         msg = self._msg
-        own = _sent_by(sock, host)
+        own = sock.sent_by(host)
         head = f"{msg.method} {target.uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch={branch}\r\n"
         if self._record:
             if sock is self._in_sock:
                 head += f"Record-Route: <sip:{own};{self._record}>\r\n"
             else:
                 # Each side must find a value that it can reach: one per socket (RFC 5658).
-                inner = _sent_by(self._in_sock, self._in_sock.host)
+                inner = self._in_sock.sent_by(self._in_sock.host)
                 head += (
                     f"Record-Route: <sip:{own};{self._record};r2=on>\r\n"
                     f"Record-Route: <sip:{inner};{self._record};r2=on>\r\n"
@@ -57,31 +56,20 @@ class Outgoing:
         return edited.encode(head + _splice(edited, drop_route=self._drop_route))
 
 
-def _sent_by(sock: UdpSocket, host: str) -> str:
-    return f"{host_text(sock.address_towards(host))}:{sock.port}"
-
-
 def _splice(msg: Message, *, drop_route: bool) -> str:
     """All header lines, Max-Forwards counted down, Route taken out if asked."""
     lines = msg.header_lines.copy()
-    text = msg.get("max-forwards")
+    hops = msg.max_forwards
     first = ""
-    if text is None:
+    if hops is None:
         first = "Max-Forwards: 70\r\n"
     else:
-        lines[msg.names.index("max-forwards")] = f"Max-Forwards: {max_forwards(text) - 1}"
+        lines[msg.names.index("max-forwards")] = f"Max-Forwards: {hops - 1}"
     if drop_route:
         both = zip(msg.names, lines, strict=True)
         lines = [line for name, line in both if name != "route"]
     lines.append("")
     return first + "\r\n".join(lines)
-
-
-def max_forwards(text: str) -> int:
-    """The value of Max-Forwards; BadMessage 400 if it is no number from 0 to 255."""
-    if not (text.isascii() and text.isdigit()) or len(text) > 3 or int(text) > 255:
-        raise BadMessage(400, "Bad Max-Forwards header")
-    return int(text)
 
 
 def loop_mark(msg: Message, hop: Hop) -> int:

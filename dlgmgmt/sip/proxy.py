@@ -17,7 +17,7 @@ from dlgmgmt.sip.grammar import Via
 from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.locate import Destination, Locator
 from dlgmgmt.sip.message import Message, check_request
-from dlgmgmt.sip.outgoing import Outgoing, loop_mark, max_forwards
+from dlgmgmt.sip.outgoing import Outgoing, loop_mark
 from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import ServerKey, TransactionStack, server_key
@@ -206,8 +206,7 @@ class Proxy:
     def _ack(self, msg: Message, sock: UdpSocket) -> None:
         """The ACK for a 2xx: forwarded end to end, without a transaction (16.11)."""
         hop = self.forwarder.router.preprocess(msg)
-        text = msg.get("max-forwards")
-        if text is not None and max_forwards(text) == 0:
+        if msg.max_forwards == 0:
             self.counters.stray_acks += 1
             return
         target = routed(hop)

@@ -59,6 +59,7 @@ class UdpSocket:
         self.host: str = bound[0]
         self.port: int = bound[1]
         self.wildcard = self.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        self._sent_by = f"{host_text(self.host)}:{self.port}"
 
     @property
     def name(self) -> str:
@@ -115,6 +116,12 @@ class UdpSocket:
             if len(self._local) > _LOCAL_CACHE:
                 self._local.popitem(last=False)
         return known
+
+    def sent_by(self, host: str) -> str:
+        """Host and port of the own Via towards a peer at ``host`` (RFC 3261 18.1.1)."""
+        if not self.wildcard:
+            return self._sent_by
+        return f"{host_text(self.address_towards(host))}:{self.port}"
 
     def is_own(self, host: str, port: int) -> bool:
         """Whether ``host:port`` (numeric host) is this socket."""

@@ -18,7 +18,7 @@ from dlgmgmt.sip.proxy import Proxy
 from dlgmgmt.sip.settings import Route, SipSettings
 from dlgmgmt.sip.stack import TICK, TransactionStack
 from dlgmgmt.sip.terminate import Terminator
-from dlgmgmt.sip.transport import Address, UdpSocket
+from dlgmgmt.sip.transport import Address, UdpSocket, host_text
 
 UNIX = 1_700_000_000.0
 ALICE = "10.0.9.1", 5060
@@ -49,6 +49,7 @@ class FakeSocket(UdpSocket):
         self.host = host
         self.port = port
         self.wildcard = False
+        self._sent_by = f"{host_text(host)}:{port}"
         self.world = world
         self.broken: set[Address] = set()
 
