@@ -23,6 +23,8 @@ _SIP_SCRIPTS = "tests/sip/test_script_functions.py"
 _STATISTICS = dict.fromkeys(
     ("active_dialogs", "early_dialogs", "processed_dialogs", "expired_dialogs", "failed_dialogs"),
     node_ids(_RECOUNT, "test_five_thousand_random_calls")
+    + node_ids("tests/sip/test_recount.py", "test_five_thousand_calls")
+    + node_ids("tests/sip/test_statistics.py", "test_the_statistics_equal_a_recount_of_the_table")
     + node_ids(_DISPATCHER, "test_statistics_of_the_manual_answer_under_both_module_names"),
 )
 
