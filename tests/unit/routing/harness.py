@@ -296,3 +296,26 @@ def decide(route: Any, message: Message | None = None, env: Env | None = None) -
     """What a request route decides."""
     given = RunInput(message or invite(), Session(), SOURCE)
     return run_request(given, env or Env(), script(request_route=route))
+
+
+URI = "sip:+4930123@proxy.example:5060;user=phone"
+
+
+def given(message: Message | None = None, **fields: Any) -> RunInput:
+    return RunInput(message or invite(), fields.pop("session", Session()), SOURCE, **fields)
+
+
+def relay(msg: ScriptMessage, dlg: ScriptDialog) -> None:
+    msg.t_relay()
+
+
+def undecided(msg: ScriptMessage, dlg: ScriptDialog) -> None:
+    msg.append_branch("sip:a@b")
+
+
+def busy(msg: ScriptMessage, dlg: ScriptDialog) -> None:
+    msg.send_reply(486, "Busy")
+
+
+def uris(decision: Decision) -> list[str]:
+    return [plan.uri for plan in decision.branches]

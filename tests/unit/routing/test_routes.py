@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from dlgmgmt.routing.decision import Action, BranchPlan, Decision, Session
+from dlgmgmt.routing.decision import Action, BranchPlan
 from dlgmgmt.routing.dialog import ScriptDialog as Dlg
-from dlgmgmt.routing.env import RunInput
 from dlgmgmt.routing.errors import RouteError
 from dlgmgmt.routing.message import ScriptMessage as Msg
 from dlgmgmt.routing.routes import (
     run_request,
 )
-from dlgmgmt.sip.message import Message
 from tests.unit.routing.harness import (
-    SOURCE,
+    URI,
     Env,
+    busy,
     decide,
-    invite,
+    given,
+    relay,
     script,
+    undecided,
+    uris,
     within,
 )
-
-URI = "sip:+4930123@proxy.example:5060;user=phone"
-
-
-def given(message: Message | None = None, **fields: Any) -> RunInput:
-    return RunInput(message or invite(), fields.pop("session", Session()), SOURCE, **fields)
-
-
-def relay(msg: Msg, dlg: Dlg) -> None:
-    msg.t_relay()
-
-
-def undecided(msg: Msg, dlg: Dlg) -> None:
-    msg.append_branch("sip:a@b")
-
-
-def busy(msg: Msg, dlg: Dlg) -> None:
-    msg.send_reply(486, "Busy")
-
-
-def uris(decision: Decision) -> list[str]:
-    return [plan.uri for plan in decision.branches]
-
 
 # -- request_route ---------------------------------------------------------------------------------
 
