@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from dlgmgmt import api
 from dlgmgmt.api import DialogApi
 from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
 from dlgmgmt.config import schema
@@ -137,7 +136,7 @@ def test_the_callback_types_are_those_of_the_api() -> None:
     names = {f"DLGCB_{kind.name}" for kind in DlgCb}
     assert names == {entry.name for entry in of_kind(Kind.CALLBACK)}
     for name in names:
-        assert getattr(api, name) is getattr(DialogApi, name)
+        assert isinstance(getattr(DialogApi, name), DlgCb)
 
 
 def test_an_example_of_a_script_is_python() -> None:
