@@ -64,9 +64,10 @@ def _fragment(view: DialogView) -> Fragment:
     item = dialog_item(view, 0)
     item.duration = item.timeout_left = 0
     text = JSON.encode(item)
-    # No text of a SIP message can look like these: its quotes come out escaped.
+    # No text of a SIP message can look like these: its quotes come out escaped. Names of profiles
+    # and variables are keys too; they stand after the one and before the other.
     duration = text.index(_DURATION) + len(_DURATION)
-    left = text.index(_LEFT, duration) + len(_LEFT)
+    left = text.rindex(_LEFT) + len(_LEFT)
     return Fragment(
         text[:duration],
         view.start_ts,

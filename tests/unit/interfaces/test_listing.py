@@ -76,3 +76,11 @@ def test_a_confirmed_dialog_is_rendered_before_it_is_listed() -> None:
     assert isinstance(snapshot.rendered, Fragment)
     assert snapshot.view is None
     assert listed(house, NOW + 3) == plain(house, NOW + 3)
+
+
+def test_a_variable_named_as_the_seconds_that_are_left_moves_nothing() -> None:
+    house = House()
+    dialog = house.call()
+    for name in ("timeout_left", "duration"):
+        house.table.set_var(dialog, name, "gold")
+    assert listed(house, NOW + 60) == plain(house, NOW + 60)
