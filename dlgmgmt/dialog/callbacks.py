@@ -277,7 +277,7 @@ def _params(event: DialogEvent, param: object) -> CallbackParams:
 def _run(entry: _Registration, dialog: DialogHandle, kind: DlgCb, params: CallbackParams) -> None:
     try:
         entry.callback(dialog, kind, params)
-    except Exception:  # noqa: BLE001 - logged
+    except (Exception, SystemExit):  # noqa: BLE001 - logged; exit() must not end the signalling
         _LOG.exception("callback for %s failed on callid=%r", kind.name, dialog.callid)
 
 
@@ -286,5 +286,5 @@ def _free(entry: _Registration) -> None:
         return
     try:
         entry.free(entry.param)
-    except Exception:  # noqa: BLE001 - logged
+    except (Exception, SystemExit):  # noqa: BLE001 - as above
         _LOG.exception("freeing a callback's parameter failed")

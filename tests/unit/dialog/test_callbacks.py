@@ -373,3 +373,16 @@ def test_registering_from_many_threads_while_dialogs_come_and_go(core: Core) -> 
     assert log.kinds() == [DlgCb.FAILED] * (4 * count)
     assert len(log.freed) == len(set(log.freed)) == 8 * count
     assert log.callbacks._of == {}
+
+
+def test_a_callback_that_exits_ends_nothing_but_itself(core: Core, log: Log) -> None:
+    def leave(*_: object) -> None:
+        raise SystemExit(1)
+
+    dialog = core.invite()
+    log.callbacks.register(DialogHandle(dialog), DlgCb.EARLY, leave, None, leave)
+    log.on(dialog)
+    core.reply(dialog, 180)
+    assert log.kinds() == [DlgCb.EARLY]
+    log.callbacks.clear()
+    assert log.freed == [None]
