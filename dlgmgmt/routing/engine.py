@@ -70,15 +70,17 @@ class Calls(Protocol):
 class _State:
     """One request on its way through the script. opened: the dialog that was made for it.
 
-    closed: the run has been given up; what the script still does comes to nothing.
+    announced: the listeners have heard of ``opened``. closed: the run has been given up; what the
+    script still does comes to nothing.
     """
 
-    __slots__ = ("closed", "given", "lock", "opened", "parallel", "session")
+    __slots__ = ("announced", "closed", "given", "lock", "opened", "parallel", "session")
 
     def __init__(self, session: Session, given: RunInput | None = None) -> None:
         self.session = session
         self.given = given
         self.opened: Dialog | None = None
+        self.announced = False
         self.parallel = True
         self.closed = False
         self.lock = threading.Lock()
@@ -149,7 +151,7 @@ class ScriptRouting:
         self, pending: PendingRequest, state: _State, outcome: Outcome[Decision]
     ) -> None:
         opened = state.close()
-        if opened is not None and not self.table.settings.initial_cbs_inscript:
+        if opened is not None and not state.announced:
             self.table.publish(EventType.CREATED, opened)
         decision = outcome.value
         if decision is None:
@@ -297,6 +299,8 @@ class _RunEnv:
             late = state.closed
             if new and not late:
                 state.opened = dialog
+                # As it was done: a reload may change the parameter before the run ends.
+                state.announced = inscript
         if late:
             self._routing.forwarder.undo(dialog if new else None, 0)
             raise RouteError("this run has been given up")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from dlgmgmt.dialog.callbacks import CallbackParams, Callbacks, DialogHandle, DlgCb
+from dlgmgmt.dialog.events import EventType
 from dlgmgmt.routing.engine import ScriptRouting
 from dlgmgmt.routing.runner import Outcome
 from dlgmgmt.sip.calls import Calls
@@ -92,4 +93,24 @@ def test_a_call_that_dlg_flag_tracks_is_told_after_the_script(
     home.ring()
     assert found == [None]
     assert home.world.view().variables == (("account", "4711"),)
+    home.world.kill_early()
+
+
+@pytest.mark.parametrize("inscript", [True, False])
+def test_told_once_though_the_parameter_changes_during_the_run(
+    make: Make,
+    inscript: bool,  # noqa: FBT001 - a case
+) -> None:
+    told: list[str] = []
+
+    def request_route(msg: Any, dlg: Any) -> None:
+        dlg.dlg_manage()
+        table = home.world.table
+        table.settings = replace(table.settings, initial_cbs_inscript=not inscript)
+        msg.t_relay()
+
+    home = make(inscript, request_route)
+    home.world.table.add_listener(lambda event: told.append(event.callid), EventType.CREATED)
+    home.ring()
+    assert len(told) == 1
     home.world.kill_early()
