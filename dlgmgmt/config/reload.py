@@ -61,7 +61,7 @@ class Reloader:
                 self._wanted = False
             try:
                 self.reload()
-            except Exception:  # noqa: BLE001 - logged
+            except BaseException:  # noqa: BLE001 - logged; a script may raise anything
                 # The next request must find a thread that works.
                 if not self._stopped:
                     _LOG.exception("reload failed")

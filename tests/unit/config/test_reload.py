@@ -306,3 +306,23 @@ def test_nothing_is_applied_to_a_daemon_that_ends(tmp_path: Path) -> None:
     reloader.stop()
     assert not reloader.reload()
     assert daemon.applied == []
+
+
+def test_a_script_that_interrupts_its_loading_leaves_the_next_reload_possible(
+    tmp_path: Path,
+) -> None:
+    done = threading.Event()
+    calls: list[int] = []
+
+    def prepare(config: Config) -> None:
+        calls.append(config.dialog.default_timeout)
+        if len(calls) == 1:
+            reloader.request()
+            raise KeyboardInterrupt
+        done.set()
+
+    reloader = Reloader(read(tmp_path, ""), {}, prepare=prepare, apply=lambda _: None)
+    write(tmp_path, "[ims_dialog]\ndefault_timeout = 61\n")
+    reloader.request()
+    assert done.wait(2)
+    assert calls == [61, 61]
