@@ -6,6 +6,7 @@ from typing import Protocol
 
 from dlgmgmt.dialog.wheel import Timer
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.stack import TransactionStack
 from dlgmgmt.sip.transaction import ClientTransaction
 
 _PREFERRED = frozenset({401, 407, 415, 420, 484})
@@ -62,6 +63,13 @@ class Branch:
         del transaction
         self.timed_out = True
         self.context.branch_ended(self, 408)
+
+    def stop_timers(self, stack: TransactionStack) -> None:
+        """Nothing is waited for any more."""
+        if self.timer_c is not None or self.guard is not None:
+            stack.cancel_timer(self.timer_c)
+            stack.cancel_timer(self.guard)
+            self.timer_c = self.guard = None
 
 
 def rank(branch: Branch) -> tuple[int, int, int]:

@@ -174,6 +174,9 @@ class ResponseContext:
         if asked is None or not asked.routing.replies:
             self._replied(branch, tx, reply)
             return
+        if reply.status >= 200:
+            # The wait for the target is over, though the branch is not before the routing is done.
+            branch.stop_timers(self._core.stack)
 
         def then(passed: Message | None) -> None:
             if passed is not None:
@@ -237,11 +240,7 @@ class ResponseContext:
         if not branch.done:
             branch.done = True
             self._open -= 1
-        stack = self._core.stack
-        if branch.timer_c is not None or branch.guard is not None:
-            stack.cancel_timer(branch.timer_c)
-            stack.cancel_timer(branch.guard)
-            branch.timer_c = branch.guard = None
+        branch.stop_timers(self._core.stack)
 
     def branch_ended(self, branch: Branch, status: int) -> None:
         """A branch has its final failure, received or made here."""
@@ -382,7 +381,8 @@ class ResponseContext:
 
     def _send_cancel(self, branch: Branch, extra: str) -> None:
         tx = branch.tx
-        if tx is None or branch.done:
+        # Without its data it has a final reply, which the routing is looking at.
+        if tx is None or branch.done or not tx.data:
             return
         stack = self._core.stack
         data = build.hop_request(Message(tx.data), "CANCEL", extra=extra)

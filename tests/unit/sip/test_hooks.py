@@ -13,7 +13,7 @@ from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.hooks import DropPlan, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
-from tests.unit.sip.harness import BOB, CAROL, House
+from tests.unit.sip.harness import BOB, CAROL, House, Sip
 
 BOB_URI = "sip:bob@10.0.1.1"
 CAROL_URI = "sip:carol@10.0.1.2"
@@ -254,6 +254,110 @@ def test_a_cancel_crosses_a_reply_that_waits(home: House, slow: Slow) -> None:
     then(final)
     assert home.alice.last("487").status == 487
     assert home.world.state() == 0
+
+
+def relayed_to_bob(home: House, slow: Slow) -> Sip:
+    """What Bob gets of Alice's call."""
+    relay(home, slow, BOB_URI)
+    return home.bob.one("INVITE")
+
+
+def held(home: House, slow: Slow, status: int, *uris: str) -> Sip:
+    """Bob rings, and his final reply waits; what Alice sent."""
+    slow.replies = True
+    sent = home.alice.invite("1")
+    relay(home, slow, BOB_URI, *uris)
+    invite = home.bob.one("INVITE")
+    home.bob.reply(invite, 180)
+    _, ringing, then = slow.heard.pop()
+    then(ringing)
+    home.bob.reply(invite, status)
+    home.alice.inbox()
+    home.bob.inbox()
+    return sent
+
+
+@pytest.mark.parametrize("status", [200, 486])
+def test_a_cancel_crosses_a_final_reply_that_waits(home: House, slow: Slow, status: int) -> None:
+    sent = held(home, slow, status)
+    home.alice.cancel(sent)
+    home.alice.one("200")
+    assert home.bob.inbox() == []
+    _, final, then = slow.heard.pop()
+    then(final)
+    home.alice.one(str(status))
+    if status == 200:
+        home.world.kill()
+    assert home.world.proxy.counters.errors == 0
+
+
+def test_a_kill_while_a_busy_waits(home: House, slow: Slow) -> None:
+    held(home, slow, 486)
+    number = home.world.kill_early()
+    home.alice.one("488")
+    _, final, then = slow.heard.pop()
+    then(final)
+    assert home.world.outcomes(number)["callee", "bob"] == "CANCEL 486"
+    assert home.bob.inbox() == []
+    assert home.world.state() == 0
+
+
+def test_a_kill_while_an_answer_waits(home: House, slow: Slow) -> None:
+    held(home, slow, 200)
+    number = home.world.kill_early()
+    home.alice.one("488")
+    _, final, then = slow.heard.pop()
+    then(final)
+    assert home.alice.inbox() == []
+    ack, bye = home.bob.inbox()
+    assert (ack.what, bye.what) == ("ACK", "BYE")
+    home.bob.reply(bye, 200)
+    assert home.world.outcomes(number)["callee", "bob"] == "BYE 200"
+    assert home.world.state() == 0
+
+
+def test_an_answer_waits_while_another_branch_refuses_for_all(home: House, slow: Slow) -> None:
+    held(home, slow, 200, CAROL_URI)
+    _, answer, answered = slow.heard.pop()
+    home.carol.reply(home.carol.one("INVITE"), 603)
+    _, refusal, refused = slow.heard.pop()
+    refused(refusal)
+    answered(answer)
+    home.alice.one("200")
+    assert home.world.state() == 5
+    home.world.kill()
+
+
+def test_two_answers_wait(home: House, slow: Slow) -> None:
+    held(home, slow, 200, CAROL_URI)
+    invite = home.carol.one("INVITE")
+    home.carol.reply(invite, 180)
+    home.carol.reply(invite, 200)
+    (_, first, then), (_, ringing, rang), (_, second, late) = slow.heard
+    then(first)
+    rang(ringing)
+    late(second)
+    assert [sip.tag("To") for sip in home.alice.inbox()] == ["bob", "carol"]
+    assert {leg.to_tag for leg in home.world.view().legs} == {"bob", "carol"}
+    home.world.kill()
+
+
+def test_an_answer_that_waits_is_not_given_up(home: House, slow: Slow) -> None:
+    sent, invite = home.alice.invite("1"), relayed_to_bob(home, slow)
+    slow.replies = True
+    home.bob.reply(invite, 180)
+    slow.heard[-1][2](slow.heard[-1][1])
+    home.alice.cancel(sent)
+    home.bob.one("CANCEL")
+    home.alice.inbox()
+    home.world.advance(64 * home.world.stack.t1 - 1)
+    home.bob.reply(invite, 200)
+    home.world.advance(2)
+    assert home.alice.inbox() == []
+    slow.heard[-1][2](slow.heard[-1][1])
+    home.alice.one("200")
+    assert home.world.state() == 5
+    home.world.kill()
 
 
 # -- failure ---------------------------------------------------------------------------------------
