@@ -7,6 +7,9 @@ other knows nothing. Its own next request would carry the same number and be ref
 
 from __future__ import annotations
 
+MAX_CSEQ = 2**31 - 1
+"""RFC 3261 8.1.1.5."""
+
 MAX_STEPS = 8
 """Moves that stay known: a late ACK needs the one of its INVITE, and none is later than that."""
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from dlgmgmt.dialog.cseq import MAX_CSEQ
 from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.sip import build
 from dlgmgmt.sip.context import Core
@@ -20,9 +21,6 @@ _LOG = logging.getLogger(__name__)
 
 TIMEOUT = "timeout"
 UNSENDABLE = "unsendable"
-
-MAX_CSEQ = 2**31 - 1
-"""RFC 3261 8.1.1.5."""
 
 Done = Callable[[str], None]
 """Called once with the outcome: the final status as text, TIMEOUT, or UNSENDABLE."""

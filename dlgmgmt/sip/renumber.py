@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from dlgmgmt.dialog.cseq import Shifts
+from dlgmgmt.dialog.cseq import MAX_CSEQ, Shifts
 from dlgmgmt.dialog.model import Direction
 from dlgmgmt.dialog.tracker import Match
 from dlgmgmt.sip.message import Message
@@ -33,7 +33,8 @@ def _moved(msg: Message, shifts: Shifts, direction: Direction) -> Message:
     number, method = msg.cseq
     changes: dict[str, str] = {}
     moved = sender.sent(number)
-    if moved != number:
+    # Beyond the last number there is none: the receiver may refuse what it has seen before.
+    if number != moved <= MAX_CSEQ:
         changes["cseq"] = f"CSeq: {moved} {method}"
     if method == "PRACK":
         rack = _RACK.fullmatch(msg.get("rack") or "")

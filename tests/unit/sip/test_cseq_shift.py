@@ -6,6 +6,7 @@ import functools
 
 import pytest
 
+from dlgmgmt.dialog.cseq import MAX_CSEQ
 from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.sip.own_requests import InDialogSender, party, take_cseq
 from tests.unit.sip.conftest import Make
@@ -307,3 +308,16 @@ def test_what_cannot_be_sent_is_reported_and_takes_no_number(make: Make) -> None
     assert outcome[3:] == ["timeout"]
     home.world.take()
     end(home, call)
+
+
+def test_numbers_that_cannot_move_further_stay(home: House) -> None:
+    home.alice.invite("1", cseq=MAX_CSEQ - 1)
+    invite = home.bob.one("INVITE")
+    home.bob.reply(invite, 200)
+    side = home.alice.caller_side(home.alice.last("200"))
+    home.alice.within(side, "ACK")
+    home.bob.one("ACK")
+    assert probe(home, home.bob)["CSeq"] == f"{MAX_CSEQ} OPTIONS"
+    got, _ = exchange(home.alice, side, home.bob, "BYE")
+    assert got["CSeq"] == f"{MAX_CSEQ} BYE"
+    assert home.world.state() == 0
