@@ -181,19 +181,25 @@ class Keepalive:
             party(dialog, leg, to_caller=to_caller),
             functools.partial(take_cseq, dialog, leg, to_caller=to_caller),
             self._headers,
-            functools.partial(self._answered, dialog, probe, "caller" if to_caller else "callee"),
+            functools.partial(self._answered, dialog, leg, probe, to_caller=to_caller),
         )
 
-    def _answered(self, dialog: Dialog, probe: _Probe, side: str, outcome: str) -> None:
+    def _answered(
+        self, dialog: Dialog, leg: OutLeg, probe: _Probe, outcome: str, *, to_caller: bool
+    ) -> None:
         probe.waiting = False
         if outcome == UNSENDABLE:
             # It says something of this machine, and nothing of the phone.
+            return
+        if dialog.legs.get(leg.to_tag) is not leg:
+            # Whoever has hung up meanwhile does not know this leg; the call may have others.
             return
         if outcome not in _FAILURES:
             probe.failures = 0
             return
         probe.failures += 1
         self.failed += 1
+        side = "caller" if to_caller else "callee"
         _LOG.info("callid=%r %s: keep-alive %s", dialog.callid, side, outcome)
         if probe.failures >= self._limit and dialog.state is not State.DELETED:
             self.ended += 1

@@ -306,3 +306,27 @@ def test_every_answer_of_a_fork_is_asked_and_so_is_the_caller_for_each(home: Hou
     home.carol.reply(carol, 481)
     assert [sip.what for sip in home.alice.inbox()] == ["BYE", "BYE"]
     assert home.world.state() == 6
+
+
+def test_a_phone_that_left_a_fork_meanwhile_does_not_end_the_other_call(home: House) -> None:
+    home.alice.invite("2")
+    sides = {}
+    for phone, invite in [(phone, phone.one("INVITE")) for phone in (home.bob, home.carol)]:
+        phone.reply(invite, 200)
+        sides[phone.name] = home.alice.caller_side(home.alice.last("200"))
+        home.alice.within(sides[phone.name], "ACK")
+    home.world.take()
+    ka = guard(home.world, ka_sides="callee")
+    home.world.advance(40)
+    home.world.take()
+    ka.look()
+    options = home.bob.one("OPTIONS")
+    home.carol.reply(home.carol.one("OPTIONS"), 200)
+    home.alice.within(sides["bob"], "BYE")
+    home.bob.reply(home.bob.one("BYE"), 200)
+    home.alice.one("200")
+    home.bob.reply(options, 481)
+    assert home.world.sent() == []
+    assert home.world.state() == 4
+    assert (ka.failed, ka.ended) == (0, 0)
+    home.alice.within(sides["carol"], "BYE")
