@@ -86,10 +86,18 @@ class Bridges:
 
     def order(self, order: Order) -> bool:
         """Begin a bridge; False if there are too many."""
+        number = self._reserve(order)
+        if number is None:
+            _LOG.warning("%d bridges exist, no other one now", MAX_BRIDGES)
+            return False
+        self._submit(functools.partial(self._begin, number, order))
+        return True
+
+    def _reserve(self, order: Order) -> int | None:
+        """Count and record a bridge that is to begin; None if there are too many."""
         with self._lock:
             if self._alive >= MAX_BRIDGES:
-                _LOG.warning("%d bridges exist, no other one now", MAX_BRIDGES)
-                return False
+                return None
             self._alive += 1
             self._last += 1
             number = self._last
@@ -100,8 +108,7 @@ class Bridges:
                 # The oldest one that has its outcome: those alive are fewer than the records.
                 old = next(n for n, view in self._records.items() if view.state in ENDED)
                 del self._records[old]
-        self._submit(functools.partial(self._begin, number, order))
-        return True
+            return number
 
     def views(self) -> list[BridgeView]:
         """What is known, oldest first."""

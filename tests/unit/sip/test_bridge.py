@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+
 import pytest
 
 from dlgmgmt.sip import bridges
@@ -481,6 +484,26 @@ def test_their_number_is_bounded(home: House, monkeypatch: pytest.MonkeyPatch) -
         home.bob.reply(invite, 486)
     home.world.take()
     gone(home, all_)
+
+
+def test_nothing_is_logged_under_the_lock(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridges, "MAX_BRIDGES", 0)
+    all_ = keeper(home)
+    seen: list[list[BridgeView]] = []
+
+    class Reader(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            reader = threading.Thread(target=lambda: seen.append(all_.views()), daemon=True)
+            reader.start()
+            reader.join(1.0)
+
+    log, handler = logging.getLogger(bridges.__name__), Reader()
+    log.addHandler(handler)
+    try:
+        assert not order(all_)
+        assert seen == [[]]
+    finally:
+        log.removeHandler(handler)
 
 
 def test_old_records_are_forgotten(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
