@@ -259,7 +259,8 @@ class ResponseContext:
             self._observer.on_branch_failed(branch.index, status, to_tag, cause)
         if status >= 600:
             self._queue.clear()
-            self._cancel_all("")
+            if self._invite:
+                self._cancel_all("")
         if self._queue and not self._open:
             self._launch(self._queue.popleft())
         self._settle()

@@ -430,3 +430,13 @@ def test_a_caller_who_gave_up_is_not_connected(home: House, slow: Slow) -> None:
     home.bob.reply(invite, 487)
     assert slow.lost == []
     assert home.alice.last("487").status == 487
+
+
+def test_a_request_other_than_invite_is_never_cancelled(home: House, slow: Slow) -> None:
+    home.alice.invite("1", method="MESSAGE")
+    relay(home, slow, BOB_URI, CAROL_URI, track=False)
+    home.bob.reply(message := home.bob.one("MESSAGE"), 100)
+    home.carol.reply(home.carol.one("MESSAGE"), 603)
+    assert home.world.sent() == []
+    home.bob.reply(message, 486)
+    home.alice.one("603")
