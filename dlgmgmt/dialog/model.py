@@ -65,6 +65,7 @@ class OutLeg:
         "dflags",
         "h_entry",
         "probes",
+        "referred",
         "shifts",
         "to_tag",
         "to_uri",
@@ -87,6 +88,8 @@ class OutLeg:
         self.confirmed_at = 0.0
         self.acked = False
         self.dflags = 0
+        # Directions in which a party has sent a REFER itself.
+        self.referred: tuple[Direction, ...] = ()
         # None until the daemon sends a request within the leg: the way of nearly all legs.
         self.shifts: Shifts | None = None
         # The SIP engine's own record of its keep-alives.

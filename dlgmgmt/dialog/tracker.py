@@ -348,6 +348,8 @@ def _count(leg: OutLeg, direction: Direction, method: str, cseq: int) -> None:
     """Keep the last CSeq of each direction; ACK and CANCEL repeat that of their INVITE."""
     if method in ("ACK", "CANCEL"):
         return
+    if method == "REFER" and direction not in leg.referred:
+        leg.referred += (direction,)
     if direction is Direction.DOWNSTREAM:
         leg.caller_cseq = max(leg.caller_cseq, cseq)
     elif leg.callee_cseq_seen:

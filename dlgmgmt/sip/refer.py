@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.events import DialogEvent, EventType
-from dlgmgmt.dialog.model import Dialog, OutLeg
+from dlgmgmt.dialog.model import Dialog, Direction, OutLeg
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.wheel import Timer
@@ -37,7 +37,7 @@ _Key = tuple[int, int]
 class _Referral:
     """One REFER to one side of a leg, and the NOTIFYs that come for it."""
 
-    __slots__ = ("_owner", "_tags", "address", "dialog", "leg", "side", "timer", "watch")
+    __slots__ = ("_later", "_owner", "_tags", "address", "dialog", "leg", "side", "timer", "watch")
 
     def __init__(
         self, owner: Referrals, dialog: Dialog, leg: OutLeg, side: str, address: str
@@ -50,6 +50,9 @@ class _Referral:
         # From and To tag of what the referred phone sends.
         tags = dialog.from_tag, leg.to_tag
         self._tags = tags if side == "caller" else tags[::-1]
+        # RFC 3515 2.4.6: the NOTIFYs of any but the first REFER within a dialog carry its number.
+        way = Direction.UPSTREAM if side == "caller" else Direction.DOWNSTREAM
+        self._later = way in leg.referred
         self.timer: Timer | None = None
         self.watch = ReferWatch(owner.stack, functools.partial(owner.decided, self))
 
@@ -64,7 +67,7 @@ class _Referral:
         notice = read_notice(msg)
         if notice is None or (msg.from_tag, msg.to_tag) != self._tags:
             return False
-        if not self.watch.is_for(notice):
+        if not self.watch.is_for(notice) or (notice.id is None and self._later):
             return False
         self._owner.answer(server)
         self.watch.notified(notice)

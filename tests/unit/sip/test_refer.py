@@ -269,6 +269,22 @@ def test_the_notifys_of_a_refer_that_the_party_has_sent_are_forwarded(home: Hous
     hang_up(home, call)
 
 
+def test_a_notify_without_an_id_belongs_to_the_first_refer(home: House) -> None:
+    call = home.talk()
+    home.alice.within(call.caller, "REFER", headers=(f"Refer-To: <{TARGET}>",))
+    home.bob.reply(home.bob.one("REFER"), 202)
+    home.alice.one("202")
+    refs = referrals(home)
+    refs.refer(the_dialog(home), "callee", TARGET)
+    home.bob.reply(home.bob.one("REFER"), 202)
+    assert notify(home.bob, call.callee, "SIP/2.0 200 OK", state="terminated") == []
+    home.alice.reply(home.alice.one("NOTIFY"), 200)
+    home.bob.one("200")
+    assert home.world.state() == 4
+    assert (refs.succeeded, refs.failed) == (0, 0)
+    hang_up(home, call)
+
+
 def test_other_notifys_and_those_of_the_other_phone_are_forwarded(home: House) -> None:
     call = home.talk()
     referrals(home).refer(the_dialog(home), "callee", TARGET)
