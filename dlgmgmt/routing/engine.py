@@ -134,7 +134,7 @@ class ScriptRouting:
             message=msg.edited(Edits()),
             session=session,
             source=msg.source,
-            socket=server.sock.name,
+            socket=server.flow.transport.name,
             uri=hop.uri if hop.changed else None,
             routed=hop.changed,
             routes=hop.routes,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from typing import Protocol
 
 from dlgmgmt.dialog.wheel import Timer
+from dlgmgmt.sip.flow import Destination
+from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.stack import TransactionStack
 from dlgmgmt.sip.transaction import ClientTransaction
 
+_SECONDS = re.compile(r"([0-9]{1,9})(?![0-9])", re.ASCII)
 _PREFERRED = frozenset({401, 407, 415, 420, 484})
 
 
@@ -18,12 +23,15 @@ class BranchUser(Protocol):
     def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message, /) -> None:
         """A reply on one branch."""
 
-    def branch_ended(self, branch: Branch, status: int, /) -> None:
-        """A branch has its final failure."""
+    def branch_silent(self, branch: Branch, tx: ClientTransaction, /) -> None:
+        """Nobody answers, or the connection broke."""
 
 
 class Branch:
-    """One target of the request, and the client transaction to it."""
+    """One target of the request, and the client transaction to it.
+
+    places: where else the target can be reached (RFC 3263 4.3). place: where it is tried now.
+    """
 
     __slots__ = (
         "cancel_wanted",
@@ -32,9 +40,12 @@ class Branch:
         "done",
         "guard",
         "index",
+        "place",
+        "places",
         "provisional",
         "reply",
         "status",
+        "target",
         "timed_out",
         "timer_c",
         "tx",
@@ -43,6 +54,9 @@ class Branch:
     def __init__(self, context: BranchUser, index: int) -> None:
         self.context = context
         self.index = index
+        self.target: Target | None = None
+        self.place: Destination | None = None
+        self.places: deque[Destination] = deque()
         self.tx: ClientTransaction | None = None
         self.done = False
         self.status = 0
@@ -59,10 +73,8 @@ class Branch:
         self.context.branch_reply(self, transaction, reply)
 
     def on_timeout(self, transaction: ClientTransaction) -> None:
-        """Timer B or F."""
-        del transaction
-        self.timed_out = True
-        self.context.branch_ended(self, 408)
+        """Timer B or F, or the connection broke."""
+        self.context.branch_silent(self, transaction)
 
     def stop_timers(self, stack: TransactionStack) -> None:
         """Nothing is waited for any more."""
@@ -70,6 +82,12 @@ class Branch:
             stack.cancel_timer(self.timer_c)
             stack.cancel_timer(self.guard)
             self.timer_c = self.guard = None
+
+
+def retry_after(reply: Message) -> int:
+    """The seconds of a Retry-After header (RFC 3261 20.33), 0 without one that can be read."""
+    match = _SECONDS.match(reply.get("retry-after") or "")
+    return int(match[1]) if match else 0
 
 
 def rank(branch: Branch) -> tuple[int, int, int]:

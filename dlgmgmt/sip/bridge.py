@@ -12,15 +12,15 @@ from typing import NamedTuple, Protocol
 
 from dlgmgmt.dialog.wheel import Timer
 from dlgmgmt.sip import build, grammar
+from dlgmgmt.sip.bound import host_text
 from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.flow import Destination, transport_param
 from dlgmgmt.sip.forward import ForwardCore
 from dlgmgmt.sip.hop import Hop
-from dlgmgmt.sip.locate import Destination
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.own_requests import Ack, InDialogSender, Party
 from dlgmgmt.sip.refer_watch import ReferWatch, read_notice
 from dlgmgmt.sip.transaction import ClientTransaction, ServerTransaction
-from dlgmgmt.sip.transport import host_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -128,10 +128,11 @@ class Bridge:
         if found is None:
             self._refused("unreachable")
             return
-        sock, addr = found
+        sock = found.sock
         stack = self._core.stack
-        host = host_text(sock.address_towards(addr[0]))
-        self._contact = f"sip:{self._user.contact_user}@{host}:{sock.port}"
+        host = host_text(sock.address_towards(found.addr[0]))
+        where = f"{host}:{sock.port}{transport_param(sock)}"
+        self._contact = f"sip:{self._user.contact_user}@{where}"
         self._cseq += 1
         branch = stack.new_branch(0)
         data = build.initial_request(
@@ -150,7 +151,7 @@ class Bridge:
             ),
             body=_on_hold(host),
         )
-        invite = stack.new_client(branch, "INVITE", data, addr, sock, self)
+        invite = stack.new_client(branch, "INVITE", data, found.flow(), self)
         self._invite = invite
         if not invite.start():
             self._refused("unreachable")
@@ -198,7 +199,7 @@ class Bridge:
         self._cancelled = True
         stack = self._core.stack
         data = build.hop_request(Message(invite.data), "CANCEL")
-        stack.new_client(invite.branch, "CANCEL", data, invite.peer, invite.sock, _NOBODY).start()
+        stack.new_client(invite.branch, "CANCEL", data, invite.flow, _NOBODY).start()
         # 9.1: without a final reply in 64*T1 the INVITE counts as cancelled.
         self._timer = stack.after(64 * stack.t1, self._abandon)
 
@@ -248,7 +249,7 @@ class Bridge:
             # Where it answered from is where it can be told to hang up.
             target or _uri_of(transaction),
             routes,
-            transaction.sock.name,
+            transaction.flow.transport.name,
         )
 
     # -- the REFER -------------------------------------------------------------------------------
@@ -372,8 +373,8 @@ def _ignore(outcome: str) -> None:
 
 
 def _uri_of(transaction: ClientTransaction) -> str:
-    host, port = transaction.peer
-    return f"sip:{host_text(host)}:{port}"
+    host, port = transaction.flow.peer
+    return f"sip:{host_text(host)}:{port}{transport_param(transaction.flow.transport)}"
 
 
 def _on_hold(host: str) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from dlgmgmt.sip import build
-from dlgmgmt.sip.branch import Branch, rank
+from dlgmgmt.sip.branch import Branch, rank, retry_after
+from dlgmgmt.sip.flow import Destination, Transport
 from dlgmgmt.sip.hooks import Asked, DropPlan, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
-from dlgmgmt.sip.locate import Destination, Locator
+from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing
 from dlgmgmt.sip.renumber import returned
@@ -63,7 +65,8 @@ class ResponseContext:
     """Forwards one request and answers it.
 
     observer: told what happens, None for nobody. asked: who decided where it goes, and may want to
-    see its replies and its failure; None for nobody.
+    see its replies and its failure; None for nobody. preferred: the listener to send from where it
+    will do; that of ``server`` by default.
     """
 
     __slots__ = (
@@ -78,6 +81,7 @@ class ResponseContext:
         "_observer",
         "_open",
         "_outgoing",
+        "_preferred",
         "_queue",
         "_silent",
         "_starting",
@@ -94,10 +98,12 @@ class ResponseContext:
         mark: int,
         observer: Observer | None,
         asked: Asked | None = None,
+        preferred: Transport | None = None,
     ) -> None:
         self._core = core
         self.server = server
         self._outgoing: Outgoing | None = outgoing
+        self._preferred = preferred or server.flow.transport
         self._method = outgoing.method
         self._mark = mark
         self._observer = observer
@@ -134,23 +140,51 @@ class ResponseContext:
         branch = Branch(self, len(self._branches))
         self._open += 1
         self._branches.append(branch)
-        located = functools.partial(self._located, branch, target)
-        self._core.locator.locate(target.next_hop, self.server.sock, located)
+        located = functools.partial(self._located, branch)
+        branch.target = target
+        self._core.locator.candidates(target.next_hop, self._preferred, located)
 
-    def _located(self, branch: Branch, target: Target, found: Destination | None) -> None:
+    def _located(self, branch: Branch, found: Sequence[Destination]) -> None:
+        branch.places.extend(found)
+        if not self._try(branch):
+            self.branch_ended(branch, 503)
+
+    def _try(self, branch: Branch) -> bool:
+        """Send to the next of the places where the target can be reached; False without one."""
         if branch.cancelled or branch.done or self._outgoing is None:
             self.branch_ended(branch, 487)
+            return True
+        core = self._core
+        while branch.places and branch.target is not None:
+            place = branch.places.popleft()
+            name = core.stack.new_branch(self._mark)
+            data = self._outgoing.build(branch.target, name, place.sock, place.addr[0])
+            limit = core.settings.udp_limit
+            if len(data) > limit > 0 and place.sock.kind == "udp" and not place.stay:
+                stream = core.locator.by_stream(place)
+                if stream is not None:
+                    # 18.1.1: and over UDP after all, if nobody listens there.
+                    branch.places.appendleft(place._replace(stay=True))
+                    place = stream
+                    data = self._outgoing.build(branch.target, name, place.sock, place.addr[0])
+            branch.place = place
+            branch.tx = core.stack.new_client(name, self._method, data, place.flow(), branch)
+            if branch.tx.start():
+                return True
+            core.locator.failed(place)
+        return False
+
+    def branch_silent(self, branch: Branch, tx: ClientTransaction) -> None:
+        """Nobody answers at this place, or the connection to it broke."""
+        if branch.tx is not tx or branch.done:
             return
-        if found is None:
-            self.branch_ended(branch, 503)
+        if branch.place is not None and not branch.provisional:
+            self._core.locator.failed(branch.place)
+        # RFC 3263 4.3: the next place, as long as this one has not said that it is at work.
+        if branch.places and not branch.provisional and self._try(branch):
             return
-        sock, addr = found
-        stack = self._core.stack
-        name = stack.new_branch(self._mark)
-        data = self._outgoing.build(target, name, sock, addr[0])
-        branch.tx = stack.new_client(name, self._method, data, addr, sock, branch)
-        if not branch.tx.start():
-            self.branch_ended(branch, 503)
+        branch.timed_out = not tx.broken
+        self.branch_ended(branch, 503 if tx.broken else 408)
 
     def _set_timer_c(self, branch: Branch) -> None:
         stack = self._core.stack
@@ -168,6 +202,13 @@ class ResponseContext:
 
     def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
         """A reply on one branch (16.7)."""
+        if branch.tx is not tx and reply.status >= 300:
+            # Of a place that was given up.
+            return
+        if reply.status == 503 and branch.place is not None and not branch.done:
+            self._core.locator.refused(branch.place, retry_after(reply))
+            if branch.places and not branch.cancelled and self._try(branch):
+                return
         asked = self._asked
         if self.number:
             reply = returned(reply, self.number)
@@ -234,7 +275,7 @@ class ResponseContext:
     def _observed(self, branch: Branch, tx: ClientTransaction, reply: Message) -> bool:
         if self._observer is None:
             return True
-        return self._observer.on_reply(branch.index, reply, tx.sock.name)
+        return self._observer.on_reply(branch.index, reply, tx.flow.transport.name)
 
     def _close(self, branch: Branch) -> None:
         if not branch.done:
@@ -387,7 +428,7 @@ class ResponseContext:
             return
         stack = self._core.stack
         data = build.hop_request(Message(tx.data), "CANCEL", extra=extra)
-        stack.new_client(tx.branch, "CANCEL", data, tx.peer, tx.sock, _CANCEL).start()
+        stack.new_client(tx.branch, "CANCEL", data, tx.flow, _CANCEL).start()
         # 9.1: without a final reply in 64*T1 the branch counts as cancelled.
         branch.guard = stack.after(64 * stack.t1, functools.partial(self._abandon, branch))
 

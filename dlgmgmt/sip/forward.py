@@ -233,8 +233,8 @@ class Forwarder:
         sent = as_sent(msg, match)
         if sent is not msg:
             mark = loop_mark(sent, hop)
-        outgoing = Outgoing(sent, hop, server.sock, "", edits)
-        context = ResponseContext(self._core, server, outgoing, mark, observer, asked)
+        outgoing = Outgoing(sent, hop, server.flow.transport, "", edits)
+        context = ResponseContext(self._core, server, outgoing, mark, observer, asked, hop.out)
         if sent is not msg:
             context.number = msg.cseq[0]
         server.user = context
@@ -267,8 +267,9 @@ class Forwarder:
         if opened is not None:
             observer = InviteObserver(opened, self.tracker, self.router, self._core.terminator)
         edits = plan.edits if plan is not None else None
-        outgoing = Outgoing(msg, hop, server.sock, self._record(msg, dialog, plan), edits)
-        context = ResponseContext(self._core, server, outgoing, mark, observer, asked)
+        record = self._record(msg, dialog, plan)
+        outgoing = Outgoing(msg, hop, server.flow.transport, record, edits)
+        context = ResponseContext(self._core, server, outgoing, mark, observer, asked, hop.out)
         server.user = context
         if opened is not None:
             opened.transaction = context
@@ -314,7 +315,7 @@ class Forwarder:
         self, msg: Message, server: ServerTransaction
     ) -> tuple[Dialog, bool] | None:
         try:
-            return self.open(msg, server.sock.name)
+            return self.open(msg, server.flow.transport.name)
         except TableFull as error:
             self._core.counters.overload += 1
             _LOG.warning("INVITE refused: %s", error)

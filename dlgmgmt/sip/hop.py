@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dlgmgmt.sip import build, grammar
 from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.flow import Transport
 from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.locate import is_numeric
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.settings import Route
-from dlgmgmt.sip.transport import UdpSocket
-from dlgmgmt.sip.uri import DEFAULT_PORT, Uri, parse_uri
+from dlgmgmt.sip.uri import Uri, parse_uri
 
 
 class Target(NamedTuple):
@@ -37,7 +38,8 @@ class Hop(NamedTuple):
 
     uri: Request-URI. routes: Route values that remain. changed: whether they differ from the
     message's. did: the dialog id that the own Route value carried, None without one. own_uri:
-    the parsed Request-URI if it names this proxy and no Route remains.
+    the parsed Request-URI if it names this proxy and no Route remains. out: the listener that the
+    last own Route value names, None without one: it was put there as the one to send from.
     """
 
     uri: str
@@ -45,12 +47,15 @@ class Hop(NamedTuple):
     changed: bool
     did: str | None
     own_uri: Uri | None
+    out: Transport | None = None
 
 
 class Router:
     """Knows the own sockets and the configured routes. rr_param: the dialog id's parameter."""
 
-    def __init__(self, sockets: list[UdpSocket], routes: tuple[Route, ...], rr_param: str) -> None:
+    def __init__(
+        self, sockets: Sequence[Transport], routes: tuple[Route, ...], rr_param: str
+    ) -> None:
         self._sockets = sockets
         self._bound = {(sock.host, sock.port) for sock in sockets if not sock.wildcard}
         self._wildcard_ports = {sock.port for sock in sockets if sock.wildcard}
@@ -64,7 +69,7 @@ class Router:
 
     def is_own(self, uri: Uri) -> bool:
         """Whether a URI's host and port are one of the own sockets."""
-        where = uri.host, uri.port or DEFAULT_PORT
+        where = uri.host, uri.port or uri.default_port
         if where in self._bound:
             return True
         if where[1] not in self._wildcard_ports or not is_numeric(where[0]):
@@ -78,12 +83,14 @@ class Router:
         own = parsed is not None and self.is_own(parsed)
         routes = msg.all("route")
         did: str | None = None
+        out: Transport | None = None
         changed = False
         if not routes:
             return Hop(uri, (), False, None, parsed if own else None)
         if own and parsed is not None and not parsed.user and self._is_record(parsed):
             # A strict router put our Record-Route value into the Request-URI.
             did = parsed.param(self.rr_param)
+            out = self._listener(parsed)
             uri = grammar.name_addr(routes.pop(), "Route").uri
             changed = True
             parsed = parse_uri(uri)
@@ -93,9 +100,23 @@ class Router:
             if route is None or not self.is_own(route):
                 break
             did = did or route.param(self.rr_param)
+            out = self._listener(route)
             del routes[0]
             changed = True
-        return Hop(uri, tuple(routes), changed, did, parsed if own and not routes else None)
+        return Hop(uri, tuple(routes), changed, did, parsed if own and not routes else None, out)
+
+    def _listener(self, uri: Uri) -> Transport | None:
+        """The listener that an own URI names."""
+        if len(self._sockets) == 1:
+            return self._sockets[0]
+        port = uri.port or uri.default_port
+        numeric = is_numeric(uri.host)
+        for sock in self._sockets:
+            if sock.kind == uri.transport and (
+                sock.is_own(uri.host, port) if numeric else sock.port == port
+            ):
+                return sock
+        return None
 
     def _is_record(self, uri: Uri) -> bool:
         return uri.loose or uri.param(self.rr_param) is not None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 from dlgmgmt.sip import grammar
+from dlgmgmt.sip.flow import Transport, transport_param
 from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.hop import Hop, Target
 from dlgmgmt.sip.locate import is_numeric
 from dlgmgmt.sip.message import Message
-from dlgmgmt.sip.transport import UdpSocket
 from dlgmgmt.sip.uri import DEFAULT_PORT
 
 
@@ -17,36 +18,42 @@ class Outgoing:
     """A request ready to be sent to any number of targets.
 
     The part that all branches share is spliced once. record: Record-Route parameters of the own
-    value (``lr;did=...``), "" for none. in_sock: the socket that the request came in on. edits:
+    value (``lr;did=...``), "" for none. in_sock: the listener that the request came in on. edits:
     header changes for all branches.
     """
 
-    __slots__ = ("_drop_route", "_in_sock", "_middle", "_msg", "_record", "method")
+    __slots__ = ("_drop_route", "_host", "_in_sock", "_middle", "_msg", "_record", "method")
 
     def __init__(
-        self, msg: Message, hop: Hop, in_sock: UdpSocket, record: str, edits: Edits | None = None
+        self, msg: Message, hop: Hop, in_sock: Transport, record: str, edits: Edits | None = None
     ) -> None:
         self._msg = msg if edits is None else msg.edited(edits)
         self.method = msg.method
         self._in_sock = in_sock
+        # Where the request came from: a wildcard listener has an address for each peer.
+        self._host = msg.source[0] or in_sock.host
         self._record = record
         self._drop_route = hop.changed or bool(hop.routes)
         self._middle = _splice(self._msg, drop_route=self._drop_route)
 
-    def build(self, target: Target, branch: str, sock: UdpSocket, host: str) -> bytes:
+    def build(self, target: Target, branch: str, sock: Transport, host: str) -> bytes:
         """The message for one branch, sent from ``sock`` to the numeric ``host``."""
         msg = self._msg
         own = sock.sent_by(host)
-        head = f"{msg.method} {target.uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch={branch}\r\n"
+        via = f"Via: SIP/2.0/{sock.via} {own};branch={branch}\r\n"
+        head = f"{msg.method} {target.uri} SIP/2.0\r\n{via}"
         if self._record:
+            # 16.6 step 4: what was asked for with sips stays secure in both directions.
+            scheme = "sips" if target.uri[:5].lower() == "sips:" else "sip"
+            outer = f"<{scheme}:{own}{transport_param(sock)};{self._record}"
             if sock is self._in_sock:
-                head += f"Record-Route: <sip:{own};{self._record}>\r\n"
+                head += f"Record-Route: {outer}>\r\n"
             else:
                 # Each side must find a value that it can reach: one per socket (RFC 5658).
-                inner = self._in_sock.sent_by(self._in_sock.host)
+                came = self._in_sock
+                inner = f"{came.sent_by(self._host)}{transport_param(came)};{self._record}"
                 head += (
-                    f"Record-Route: <sip:{own};{self._record};r2=on>\r\n"
-                    f"Record-Route: <sip:{inner};{self._record};r2=on>\r\n"
+                    f"Record-Route: {outer};r2=on>\r\nRecord-Route: <{scheme}:{inner};r2=on>\r\n"
                 )
         for route in target.routes:
             head += f"Route: {route}\r\n"
@@ -78,7 +85,7 @@ def loop_mark(msg: Message, hop: Hop) -> int:
     return zlib.crc32(key.encode("utf-8", "surrogateescape"))
 
 
-def has_looped(msg: Message, mark: int, sockets: list[UdpSocket]) -> bool:
+def has_looped(msg: Message, mark: int, sockets: Sequence[Transport]) -> bool:
     """Whether one of the Vias is ours and carries ``mark``: the request has been here as it is."""
     text = f".{mark:x}"
     if text not in "\r\n".join(msg.header_lines):

@@ -12,10 +12,9 @@ from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.sip import build
 from dlgmgmt.sip.context import Core
 from dlgmgmt.sip.errors import BadMessage
-from dlgmgmt.sip.locate import Destination
+from dlgmgmt.sip.flow import Destination, Flow
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.transaction import ClientTransaction
-from dlgmgmt.sip.transport import Address, UdpSocket, host_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -107,11 +106,10 @@ class InDialogSender:
         if cseq > MAX_CSEQ:
             done(UNSENDABLE)
             return
-        sock, addr = found
         stack = self._core.stack
         branch = stack.new_branch(0)
         data = self._build(method, to, cseq, extra, self.via(found, branch))
-        if not stack.new_client(branch, method, data, addr, sock, _Exchange(done)).start():
+        if not stack.new_client(branch, method, data, found.flow(), _Exchange(done)).start():
             done(UNSENDABLE)
 
     def ack(self, to: Party, cseq: int, sent: Callable[[Ack], None] | None = None) -> None:
@@ -121,7 +119,7 @@ class InDialogSender:
             if found is None:
                 return
             branch = self._core.stack.new_branch(0)
-            ack = Ack(self._build("ACK", to, cseq, "", self.via(found, branch)), *found)
+            ack = Ack(self._build("ACK", to, cseq, "", self.via(found, branch)), found.flow())
             ack.again()
             if sent is not None:
                 sent(ack)
@@ -146,9 +144,8 @@ class InDialogSender:
 
     def via(self, found: Destination, branch: str) -> str:
         """The Via value of a request to ``found``."""
-        sock, addr = found
-        own = f"{host_text(sock.address_towards(addr[0]))}:{sock.port}"
-        return f"SIP/2.0/UDP {own};branch={branch}"
+        sock = found.sock
+        return f"SIP/2.0/{sock.via} {sock.sent_by(found.addr[0])};branch={branch}"
 
     def locate(self, to: Party, done: Callable[[Destination | None], None]) -> None:
         """Find where a party's next hop is; None if there is no way."""
@@ -156,7 +153,7 @@ class InDialogSender:
             done(None)
             return
         locator = self._core.locator
-        preferred = next((s for s in locator.sockets if s.name == to.bound), None)
+        preferred = locator.named(to.bound)
         try:
             next_hop = build.next_hop_uri(to.target, to.routes)
         except BadMessage as error:
@@ -171,12 +168,11 @@ class Ack(NamedTuple):
     """An ACK that was sent, and where to."""
 
     data: bytes
-    sock: UdpSocket
-    addr: Address
+    flow: Flow
 
     def again(self) -> None:
         """Send it (once more)."""
-        self.sock.send(self.data, self.addr)
+        self.flow.send(self.data)
 
 
 class _Exchange:
@@ -194,6 +190,5 @@ class _Exchange:
             self._done(str(reply.status))
 
     def on_timeout(self, transaction: ClientTransaction) -> None:
-        """Timer F: the party did not answer."""
-        del transaction
-        self._done(TIMEOUT)
+        """Timer F: the party did not answer; or the connection to it broke."""
+        self._done(UNSENDABLE if transaction.broken else TIMEOUT)

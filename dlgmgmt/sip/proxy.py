@@ -12,10 +12,11 @@ from dlgmgmt.dialog.tracker import Tracker
 from dlgmgmt.sip import build, grammar
 from dlgmgmt.sip.context import ResponseContext
 from dlgmgmt.sip.errors import BadMessage, NotSip
+from dlgmgmt.sip.flow import Address, Destination, Flow, StreamFlow, Transport
 from dlgmgmt.sip.forward import Counters, Forwarder, PendingRequest, followed, routed
 from dlgmgmt.sip.grammar import Via
 from dlgmgmt.sip.hop import Router
-from dlgmgmt.sip.locate import Destination, Locator
+from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.message import Message, check_request
 from dlgmgmt.sip.outgoing import Outgoing, loop_mark
 from dlgmgmt.sip.renumber import as_sent
@@ -23,7 +24,7 @@ from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import ServerKey, TransactionStack, server_key
 from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.transaction import ServerTransaction, TxState
-from dlgmgmt.sip.transport import Address, UdpSocket
+from dlgmgmt.sip.uri import DEFAULT_PORT, DEFAULT_PORTS
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,8 +58,13 @@ class Proxy:
 
     # -- input ---------------------------------------------------------------------------------
 
-    def receive(self, data: bytes, source: Address, sock: UdpSocket) -> None:
-        """One datagram. Nothing that it holds may raise beyond here."""
+    def receive(
+        self, data: bytes, source: Address, sock: Transport, stream: StreamFlow | None = None
+    ) -> None:
+        """One message. Nothing that it holds may raise beyond here.
+
+        stream: the way back, if it came on a connection.
+        """
         try:
             msg = Message(data)
         except NotSip:
@@ -70,7 +76,7 @@ class Proxy:
             if msg.status:
                 self._reply(msg, source)
             else:
-                self._request(msg, source, sock)
+                self._request(msg, source, sock, stream)
         except Exception:  # noqa: BLE001 - logged
             # A fault of this program must not take the daemon down with one message.
             self.counters.errors += 1
@@ -94,20 +100,24 @@ class Proxy:
             return
         transaction.receive(msg)
 
-    def _request(self, msg: Message, source: Address, sock: UdpSocket) -> None:
+    def _request(
+        self, msg: Message, source: Address, sock: Transport, stream: StreamFlow | None
+    ) -> None:
         self.counters.requests += 1
         peer = msg.source = source
         try:
             via = msg.top_via()
             peer = self._mark_source(msg, via, source)
             check_request(msg)
-            self._match_request(msg, via, peer, sock)
+            flow = sock.flow(peer) if stream is None else stream.back_to(peer)
+            self._match_request(msg, via, flow)
         except BadMessage as error:
             self.counters.bad_requests += 1
             _LOG.info("%s from %s: %s", msg.method, source, error)
             # Without a Via there is nobody to answer.
             if msg.method != "ACK" and "via" in msg.names:
-                self._refuse(msg, error.status, error.reason, peer, sock)
+                flow = sock.flow(peer) if stream is None else stream.back_to(peer)
+                self._refuse(msg, error.status, error.reason, flow)
 
     @staticmethod
     def _mark_source(msg: Message, via: Via, source: Address) -> Address:
@@ -120,11 +130,13 @@ class Proxy:
             if rport:
                 text = _RPORT.sub(f";rport={port}", text, count=1)
             msg.set_top_via(f"{text};received={host}")
-        return (host, port) if rport else (host, via.port or 5060)
+        return (
+            (host, port)
+            if rport
+            else (host, via.port or DEFAULT_PORTS.get(via.transport.lower(), DEFAULT_PORT))
+        )
 
-    def _refuse(
-        self, msg: Message, status: int, reason: str, peer: Address, sock: UdpSocket
-    ) -> None:
+    def _refuse(self, msg: Message, status: int, reason: str, flow: Flow) -> None:
         """Answer without a transaction, for a request that could not get one."""
         try:
             tag = "" if msg.to_tag else self.stack.new_tag()
@@ -132,9 +144,9 @@ class Proxy:
             tag = ""
         server = self.settings.server_header
         data = build.reply(msg, status, server=server, to_tag=tag, reason=reason)
-        sock.send(data, peer)
+        flow.send(data)
 
-    def _match_request(self, msg: Message, via: Via, peer: Address, sock: UdpSocket) -> None:
+    def _match_request(self, msg: Message, via: Via, flow: Flow) -> None:
         method = msg.method
         key = server_key(msg, via, "INVITE" if method == "ACK" else method)
         known = self.stack.servers.get(key)
@@ -142,7 +154,7 @@ class Proxy:
             if known is not None and known.state is not TxState.ACCEPTED:
                 known.ack()
             else:
-                self._ack(msg, sock)
+                self._ack(msg, flow.transport)
             return
         if known is not None:
             self.counters.retransmissions += 1
@@ -151,12 +163,12 @@ class Proxy:
         if len(self.stack) >= self.settings.max_transactions:
             self.counters.overload += 1
             server = self.settings.server_header
-            sock.send(build.reply(msg, 503, server=server, extra="Retry-After: 5\r\n"), peer)
+            flow.send(build.reply(msg, 503, server=server, extra="Retry-After: 5\r\n"))
             return
         if method == "CANCEL":
-            self._cancel(msg, via, key, peer, sock)
+            self._cancel(msg, via, key, flow)
             return
-        server_tx = self.stack.new_server(key, msg, peer, sock)
+        server_tx = self.stack.new_server(key, msg, flow)
         try:
             self.forwarder.request(msg, server_tx)
         except BadMessage as error:
@@ -189,12 +201,10 @@ class Proxy:
 
     # -- CANCEL and ACK ------------------------------------------------------------------------
 
-    def _cancel(
-        self, msg: Message, via: Via, key: ServerKey, peer: Address, sock: UdpSocket
-    ) -> None:
+    def _cancel(self, msg: Message, via: Via, key: ServerKey, flow: Flow) -> None:
         """RFC 3261 9.2 and 16.10."""
         invite = self.stack.servers.get(server_key(msg, via, "INVITE"))
-        server = self.stack.new_server(key, msg, peer, sock)
+        server = self.stack.new_server(key, msg, flow)
         if invite is None:
             self.answer(server, 481)
             return
@@ -203,7 +213,7 @@ class Proxy:
         if isinstance(context, (ResponseContext, PendingRequest)) and not invite.answered:
             context.cancel(msg.lines("reason"))
 
-    def _ack(self, msg: Message, sock: UdpSocket) -> None:
+    def _ack(self, msg: Message, sock: Transport) -> None:
         """The ACK for a 2xx: forwarded end to end, without a transaction (16.11)."""
         hop = self.forwarder.router.preprocess(msg)
         if msg.max_forwards == 0:
@@ -219,10 +229,10 @@ class Proxy:
 
         def located(found: Destination | None) -> None:
             if found is not None:
-                out, addr = found
                 branch = self.stack.new_branch(loop_mark(msg, hop))
-                out.send(outgoing.build(target, branch, out, addr[0]), addr)
+                data = outgoing.build(target, branch, found.sock, found.addr[0])
+                found.flow().send(data)
             if match is not None and match.leg is not None:
                 self.terminator.acked(match.dialog, match.leg)
 
-        self.locator.locate(target.next_hop, sock, located)
+        self.locator.locate(target.next_hop, hop.out or sock, located)

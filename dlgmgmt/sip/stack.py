@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from dlgmgmt.dialog.wheel import Timer, TimerWheel
 from dlgmgmt.sip import grammar
+from dlgmgmt.sip.flow import Flow
 from dlgmgmt.sip.grammar import Via
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.transaction import ClientTransaction, ClientUser, ServerTransaction
-from dlgmgmt.sip.transport import Address, UdpSocket
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,25 +86,17 @@ class TransactionStack:
         """A To-tag for an own reply, 64 random bits (RFC 3261 19.3)."""
         return f"{self._rng.getrandbits(64):x}"
 
-    def new_server(
-        self, key: ServerKey, request: Message, peer: Address, sock: UdpSocket
-    ) -> ServerTransaction:
+    def new_server(self, key: ServerKey, request: Message, flow: Flow) -> ServerTransaction:
         """Make and keep a server transaction."""
-        transaction = ServerTransaction(self, key, request, peer, sock)
+        transaction = ServerTransaction(self, key, request, flow)
         self.servers[key] = transaction
         return transaction
 
     def new_client(
-        self,
-        branch: str,
-        method: str,
-        data: bytes,
-        peer: Address,
-        sock: UdpSocket,
-        user: ClientUser,
+        self, branch: str, method: str, data: bytes, flow: Flow, user: ClientUser
     ) -> ClientTransaction:
         """Make and keep a client transaction; the caller starts it."""
-        transaction = ClientTransaction(self, branch, method, data, peer, sock, user)
+        transaction = ClientTransaction(self, branch, method, data, flow, user)
         self.clients[branch, method] = transaction
         return transaction
 

@@ -1,8 +1,8 @@
 """Transactions: the four state machines of RFC 3261 section 17, with RFC 6026.
 
-They do no I/O of their own: a :class:`Stack` gives them the clock, the timers and the sockets,
-and takes them in and out of its tables. Every transport here is unreliable (UDP), so all timers
-run with their full values.
+They do no I/O of their own: a :class:`Stack` gives them the clock and the timers, and takes them
+in and out of its tables; what they send goes out on their flow. Over a reliable transport nothing
+is sent again, and what only waits for retransmissions ends at once (timers D, I, J and K of zero).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Protocol
 
 from dlgmgmt.dialog.wheel import Timer
 from dlgmgmt.sip import build
+from dlgmgmt.sip.flow import Flow
 from dlgmgmt.sip.message import Message
-from dlgmgmt.sip.transport import Address, UdpSocket
 
 
 class TxState(Enum):
@@ -52,7 +52,7 @@ class Stack(Protocol):
 class ServerTransaction:
     """A server transaction (17.2.1 for INVITE, 17.2.2 otherwise).
 
-    key: its place in the stack's table. peer and sock: where replies go. user: the core's
+    key: its place in the stack's table. flow: where replies go. user: the core's
     response context. on_ack: called when an ACK confirms a non-2xx final reply.
     """
 
@@ -62,24 +62,20 @@ class ServerTransaction:
         "_stack",
         "_timer",
         "_timer_g",
+        "flow",
         "invite",
         "key",
         "on_ack",
-        "peer",
         "request",
-        "sock",
         "state",
         "user",
     )
 
-    def __init__(
-        self, stack: Stack, key: object, request: Message, peer: Address, sock: UdpSocket
-    ) -> None:
+    def __init__(self, stack: Stack, key: object, request: Message, flow: Flow) -> None:
         self._stack = stack
         self.key = key
         self.request: Message | None = request
-        self.peer = peer
-        self.sock = sock
+        self.flow = flow
         self.invite = request.method == "INVITE"
         self.state = TxState.PROCEEDING if self.invite else TxState.TRYING
         self.user: object | None = None
@@ -98,16 +94,16 @@ class ServerTransaction:
         """The request came again."""
         # RFC 6026 7.1: in Accepted it is absorbed; the 2xx is the UAS core's to retransmit.
         if self._reply and self.state in (TxState.PROCEEDING, TxState.COMPLETED):
-            self.sock.send(self._reply, self.peer)
+            self.flow.send(self._reply)
 
     def respond(self, status: int, data: bytes) -> bool:
         """Send a reply; False if the state allows none (a final one was sent)."""
         if self.state is TxState.ACCEPTED:
             # Further 2xx, and their retransmissions, pass (RFC 6026 8.5).
-            return 200 <= status < 300 and self.sock.send(data, self.peer)
+            return 200 <= status < 300 and self.flow.send(data)
         if self.answered:
             return False
-        self.sock.send(data, self.peer)
+        self.flow.send(data)
         if status < 200:
             self.state = TxState.PROCEEDING
             self._reply = data
@@ -120,16 +116,20 @@ class ServerTransaction:
             self._reply = b""
             self._timer = self._stack.after(lifetime, self.terminate)  # timer L
             return True
-        self._reply = data
         self.state = TxState.COMPLETED
+        reliable = self.flow.transport.reliable
+        if reliable and not self.invite:
+            self.terminate()  # timer J
+            return True
+        self._reply = data
         self._timer = self._stack.after(lifetime, self.terminate)  # timer H, timer J
-        if self.invite:
+        if self.invite and not reliable:
             self._interval = self._stack.t1
             self._timer_g = self._stack.after(self._interval, self._timer_g_fired)
         return True
 
     def _timer_g_fired(self) -> None:
-        self.sock.send(self._reply, self.peer)
+        self.flow.send(self._reply)
         self._interval = min(2 * self._interval, self._stack.t2)
         self._timer_g = self._stack.after(self._interval, self._timer_g_fired)
 
@@ -139,9 +139,13 @@ class ServerTransaction:
             return
         self.state = TxState.CONFIRMED
         self._cancel_timers()
-        self._timer = self._stack.after(self._stack.t4, self.terminate)  # timer I
-        if self.on_ack is not None:
-            self.on_ack()
+        on_ack = self.on_ack
+        if self.flow.transport.reliable:
+            self.terminate()  # timer I
+        else:
+            self._timer = self._stack.after(self._stack.t4, self.terminate)  # timer I
+        if on_ack is not None:
+            on_ack()
 
     def _cancel_timers(self) -> None:
         self._stack.cancel_timer(self._timer)
@@ -165,11 +169,14 @@ class ClientUser(Protocol):
         """A reply came; retransmissions of a final one are not reported, further 2xx are."""
 
     def on_timeout(self, transaction: ClientTransaction) -> None:
-        """Timer B or F fired: nobody answered."""
+        """Timer B or F fired: nobody answered. Or the connection broke: ``transaction.broken``."""
 
 
 class ClientTransaction:
-    """A client transaction (17.1.1 for INVITE, 17.1.2 otherwise). data: the request as sent."""
+    """A client transaction (17.1.1 for INVITE, 17.1.2 otherwise).
+
+    data: the request as sent. flow: where to. broken: whether the transport failed (8.1.3.1).
+    """
 
     __slots__ = (
         "_ack",
@@ -178,10 +185,10 @@ class ClientTransaction:
         "_stack",
         "_timeout",
         "branch",
+        "broken",
         "data",
+        "flow",
         "method",
-        "peer",
-        "sock",
         "state",
         "user",
     )
@@ -192,16 +199,15 @@ class ClientTransaction:
         branch: str,
         method: str,
         data: bytes,
-        peer: Address,
-        sock: UdpSocket,
+        flow: Flow,
         user: ClientUser,
     ) -> None:
         self._stack = stack
         self.branch = branch
         self.method = method
         self.data = data
-        self.peer = peer
-        self.sock = sock
+        self.flow = flow
+        self.broken = False
         self.user: ClientUser | None = user
         self.state = TxState.CALLING if method == "INVITE" else TxState.TRYING
         self._interval = stack.t1
@@ -211,23 +217,30 @@ class ClientTransaction:
 
     def start(self) -> bool:
         """Send the request and start timers A and B, or E and F; False if it cannot be sent."""
-        if not self.sock.send(self.data, self.peer):
+        if not self.flow.send(self.data, self._broke):
             self.state = TxState.TERMINATED
             self._stack.forget_client(self)
             self.user = None
             return False
-        self._retransmit = self._stack.after(self._interval, self._again)
+        if not self.flow.transport.reliable:
+            self._retransmit = self._stack.after(self._interval, self._again)
         self._timeout = self._stack.after(64 * self._stack.t1, self._timed_out)
         return True
 
     def _again(self) -> None:
-        self.sock.send(self.data, self.peer)
+        self.flow.send(self.data)
         self._interval *= 2
         if self.state is not TxState.CALLING:
             # Timer E: capped at T2, and T2 itself once a provisional came (17.1.2.2).
             proceeding = self.state is TxState.PROCEEDING
             self._interval = self._stack.t2 if proceeding else min(self._interval, self._stack.t2)
         self._retransmit = self._stack.after(self._interval, self._again)
+
+    def _broke(self) -> None:
+        """The connection is lost, and no answer has come."""
+        if self.state in (TxState.CALLING, TxState.TRYING):
+            self.broken = True
+            self._timed_out()
 
     def _timed_out(self) -> None:
         user = self.user
@@ -237,6 +250,8 @@ class ClientTransaction:
 
     def receive(self, reply: Message) -> None:
         """A reply with this transaction's branch and method."""
+        if self.flow.transport.reliable:
+            self.flow.settled(self._broke)
         if self.method == "INVITE":
             self._receive_invite(reply)
         else:
@@ -264,23 +279,32 @@ class ClientTransaction:
             sent = Message(self.data)
             self._ack = build.hop_request(sent, "ACK", to_line=reply.line("to"))
             self.data = b""
-            self.sock.send(self._ack, self.peer)
-            self._timeout = self._stack.after(64 * self._stack.t1, self.terminate)  # timer D
-            self._report(reply)
+            self.flow.send(self._ack)
+            self._done(64 * self._stack.t1, reply)  # timer D
         elif self.state is TxState.COMPLETED:
-            self.sock.send(self._ack, self.peer)
+            self.flow.send(self._ack)
 
     def _receive_other(self, reply: Message) -> None:
         if self.state not in (TxState.TRYING, TxState.PROCEEDING):
             return
         if reply.status < 200:
             self.state = TxState.PROCEEDING
+            self._report(reply)
         else:
             self.state = TxState.COMPLETED
             self.data = b""
             self._cancel_timers()
-            self._timeout = self._stack.after(self._stack.t4, self.terminate)  # timer K
-        self._report(reply)
+            self._done(self._stack.t4, reply)  # timer K
+
+    def _done(self, linger: float, reply: Message) -> None:
+        """Report the final reply, and absorb for ``linger`` seconds those that come again."""
+        user = self.user
+        if self.flow.transport.reliable:
+            self.terminate()
+        else:
+            self._timeout = self._stack.after(linger, self.terminate)
+        if user is not None:
+            user.on_reply(self, reply)
 
     def _report(self, reply: Message) -> None:
         if self.user is not None:
@@ -298,6 +322,8 @@ class ClientTransaction:
         """End the transaction without a report."""
         if self.state is TxState.TERMINATED:
             return
+        if self.flow.transport.reliable:
+            self.flow.settled(self._broke)
         self.state = TxState.TERMINATED
         self._cancel_timers()
         self._stack.forget_client(self)

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections import OrderedDict
 from collections.abc import Callable
 
-from dlgmgmt.sip.errors import ListenError
+from dlgmgmt.sip.bound import Bound, family_of
+from dlgmgmt.sip.flow import Address, Failed, Tap
 from dlgmgmt.sip.settings import Listener
 
 _LOG = logging.getLogger(__name__)
-
-Address = tuple[str, int]
-"""Numeric host without brackets, and port."""
 
 DRAIN = 64
 """Datagrams read per wake-up, so that a flood leaves room for timers and own sending."""
 
 _RECEIVE_BUFFER = 4 * 1024 * 1024
-_LOCAL_CACHE = 1024
 
 
-class UdpSocket:
+class UdpSocket(Bound):
     """One bound UDP socket. receive: called with each datagram, its source and this socket.
 
     sent and unsent count datagrams; ``unsent`` are those that the system refused.
     """
+
+    kind = "udp"
+    via = "UDP"
+    reliable = False
+
+    tap: Tap | None = None
+    received = 0
+    sent = 0
+    unsent = 0
 
     def __init__(
         self,
@@ -34,37 +39,12 @@ class UdpSocket:
         max_message: int,
         receive: Callable[[bytes, Address, UdpSocket], None],
     ) -> None:
-        self.listener = listener
-        self.family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-        self.received = 0
-        self.sent = 0
-        self.unsent = 0
         self._max = max_message
         self._receive = receive
-        self._local: OrderedDict[str, str] = OrderedDict()
-        sock = socket.socket(self.family, socket.SOCK_DGRAM)
-        try:
-            if self.family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            sock.setblocking(False)
-            sock.bind((listener.host, listener.port))
-        except OSError as error:
-            sock.close()
-            where = f"{listener.transport}:{host_text(listener.host)}:{listener.port}"
-            msg = f"cannot listen on {where}: {error.strerror or error}"
-            raise ListenError(msg) from error
+        sock = socket.socket(family_of(listener.host), socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self.bind(listener, sock)
         self._sock = sock
-        bound = sock.getsockname()
-        self.host: str = bound[0]
-        self.port: int = bound[1]
-        self.wildcard = self.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-        self._sent_by = f"{host_text(self.host)}:{self.port}"
-
-    @property
-    def name(self) -> str:
-        """As operators write it: ``udp:host:port``."""
-        return f"udp:{host_text(self.host)}:{self.port}"
 
     def start(self, add_reader: Callable[[int, Callable[[], None]], None]) -> None:
         """Have the socket read whenever it is readable."""
@@ -76,6 +56,7 @@ class UdpSocket:
 
     def _readable(self) -> None:
         recvfrom, size, receive = self._sock.recvfrom, self._max, self._receive
+        tap = self.tap
         for _ in range(DRAIN):
             try:
                 data, source = recvfrom(size)
@@ -86,6 +67,8 @@ class UdpSocket:
                 _LOG.debug("%s: %s", self.name, error)
                 return
             self.received += 1
+            if tap is not None:
+                tap.received(self, (source[0], source[1]), data)
             receive(data, (source[0], source[1]), self)
 
     def send(self, data: bytes, addr: Address) -> bool:
@@ -97,61 +80,29 @@ class UdpSocket:
             _LOG.debug("%s to %s: %s", self.name, addr, error)
             return False
         self.sent += 1
+        if self.tap is not None:
+            self.tap.sent(self, addr, data)
         return True
 
-    def address_towards(self, host: str) -> str:
-        """The own address that a peer at ``host`` sees; the bound one unless it is a wildcard."""
-        if not self.wildcard:
-            return self.host
-        known = self._local.get(host)
-        if known is None:
-            with socket.socket(self.family, socket.SOCK_DGRAM) as probe:
-                # Connecting a UDP socket sends nothing; it only asks for a route.
-                try:
-                    probe.connect((host, 9))
-                    known = probe.getsockname()[0]
-                except OSError:
-                    known = "::1" if self.family == socket.AF_INET6 else "127.0.0.1"
-            self._local[host] = known
-            if len(self._local) > _LOCAL_CACHE:
-                self._local.popitem(last=False)
-        return known
-
-    def sent_by(self, host: str) -> str:
-        """Host and port of the own Via towards a peer at ``host`` (RFC 3261 18.1.1)."""
-        if not self.wildcard:
-            return self._sent_by
-        return f"{host_text(self.address_towards(host))}:{self.port}"
-
-    def is_own(self, host: str, port: int) -> bool:
-        """Whether ``host:port`` (numeric host) is this socket."""
-        if port != self.port:
-            return False
-        if host == self.host:
-            return True
-        return self.wildcard and is_local_address(host)
+    def flow(self, addr: Address, name: str = "") -> UdpFlow:
+        """The way to ``addr``."""
+        del name
+        return UdpFlow(self, addr)
 
 
-def host_text(host: str) -> str:
-    """A host as it stands in a URI or Via: IPv6 in brackets."""
-    return f"[{host}]" if ":" in host else host
+class UdpFlow:
+    """A UDP socket and an address."""
 
+    __slots__ = ("peer", "transport")
 
-_OWN: OrderedDict[str, bool] = OrderedDict()
+    def __init__(self, transport: UdpSocket, peer: Address) -> None:
+        self.transport = transport
+        self.peer = peer
 
+    def send(self, data: bytes, failed: Failed | None = None) -> bool:
+        """Send a datagram; False if the system refused it. That it arrives is never known."""
+        del failed
+        return self.transport.send(data, self.peer)
 
-def is_local_address(host: str) -> bool:
-    """Whether ``host`` is a numeric address of this machine, found by binding to it."""
-    known = _OWN.get(host)
-    if known is None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind((host, 0))
-                known = True
-            except OSError:
-                known = False
-        _OWN[host] = known
-        if len(_OWN) > _LOCAL_CACHE:
-            _OWN.popitem(last=False)
-    return known
+    def settled(self, failed: Failed) -> None:
+        """Nothing was waited for."""

@@ -10,6 +10,7 @@ from dlgmgmt.sip.errors import BadUri
 from dlgmgmt.sip.grammar import param
 
 DEFAULT_PORT = 5060
+DEFAULT_PORTS = {"tls": 5061, "ws": 80, "wss": 443}
 MAX_CACHED = 256
 """The longest text whose reading is remembered."""
 
@@ -35,6 +36,19 @@ class Uri(NamedTuple):
     def loose(self) -> bool:
         """Whether the ``lr`` parameter is there (RFC 3261 16.4)."""
         return param(self.params, "lr") is not None
+
+    @property
+    def transport(self) -> str:
+        """udp, tcp, tls, ws or wss, by what the URI says (RFC 3261 26.2.2, RFC 7118)."""
+        named = (self.param("transport") or "").lower()
+        if self.scheme == "sips":
+            return "wss" if named in ("ws", "wss") else "tls"
+        return named or "udp"
+
+    @property
+    def default_port(self) -> int:
+        """The port of a URI that names none (RFC 3261 19.1.2, RFC 7118 5.5)."""
+        return DEFAULT_PORTS.get(self.transport, DEFAULT_PORT)
 
     def param(self, name: str) -> str | None:
         """A URI parameter's value, "" without a value, None if absent."""

@@ -18,7 +18,9 @@ from dlgmgmt.sip.proxy import Proxy
 from dlgmgmt.sip.settings import Route, SipSettings
 from dlgmgmt.sip.stack import TICK, TransactionStack
 from dlgmgmt.sip.terminate import Terminator
-from dlgmgmt.sip.transport import Address, UdpSocket, host_text
+from dlgmgmt.sip.bound import host_text
+from dlgmgmt.sip.flow import Address, Transport
+from dlgmgmt.sip.transport import UdpSocket
 
 UNIX = 1_700_000_000.0
 ALICE = "10.0.9.1", 5060
@@ -147,7 +149,7 @@ class World:
             rng=random.Random(5),
         )
         self.stack = TransactionStack(sip, monotonic=lambda: self.now, rng=random.Random(1))
-        self.locator = Locator(list[UdpSocket](self.sockets), lambda: self.now)
+        self.locator = Locator(list[Transport](self.sockets), lambda: self.now)
         tracker = Tracker(self.table, self._expired)
         self.proxy = Proxy(sip, dialogs, self.stack, self.locator, tracker)
         self.terminator = Terminator(self.proxy, Terminations(self.table), self.submit, extra)
