@@ -2,16 +2,17 @@
 
 A literal that cannot be is the script's fault and raises RouteError. Where a variable was
 expanded, the fault is that of a stranger's message: it is logged and the function returns False.
+An assignment (``ruri``, ``set_pv``) has no result to tell it by, and raises in either case.
 """
 
 from __future__ import annotations
 
 import logging
 
+from dlgmgmt.routing import pv_dialog
 from dlgmgmt.routing.decision import Value
-from dlgmgmt.routing.errors import RouteError
+from dlgmgmt.routing.errors import RouteError, ScriptLimit
 from dlgmgmt.routing.pv import compile_template
-from dlgmgmt.routing.pv_dialog import number
 from dlgmgmt.routing.run import Run, valid_uri
 
 _LOG = logging.getLogger(__name__)
@@ -50,6 +51,34 @@ def phrase(run: Run, value: str, what: str) -> str:
     return found[:MAX_PHRASE]
 
 
-def flag(run: Run, value: str | int) -> int:
-    """A flag's index, 0 to 31; a number, or text that is one, or a variable."""
-    return number(expand(run, value), "a flag", 32)
+def number(run: Run, value: Value, what: str, limit: int, least: int = 0) -> int | None:
+    """A number from ``least`` to below ``limit``, also as text; None if a variable made it none."""
+    found = expand(run, value)
+    try:
+        return pv_dialog.number(found, what, limit, least)
+    except RouteError as error:
+        if not _has_variable(value):
+            raise
+        _LOG.warning("%s, from %.200r", error, value)
+        return None
+
+
+def bounded(run: Run, value: str | int, what: str, limit: int) -> str | None:
+    """Text of ``limit`` characters at most; None if a variable made it longer."""
+    found = text(run, value)
+    if len(found) <= limit:
+        return found
+    problem = f"{what}: {len(found)} characters, more than {limit}"
+    if not _has_variable(value):
+        raise ScriptLimit(problem)
+    _LOG.warning("%s, from %.200r", problem, value)
+    return None
+
+
+def flag(run: Run, value: str | int) -> int | None:
+    """A flag's index, 0 to 31; a number, or text that is one; None if a variable made it none."""
+    return number(run, value, "a flag", 32)
+
+
+def _has_variable(value: Value) -> bool:
+    return isinstance(value, str) and not compile_template(value).constant

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.profiles import MAX_VALUE as MAX_PROFILE_VALUE
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.views import DialogView
 from dlgmgmt.routing import arguments, pv, pv_dialog
@@ -10,7 +11,7 @@ from dlgmgmt.routing.decision import MAX_PENDING, Value
 from dlgmgmt.routing.errors import RouteError, ScriptLimit
 from dlgmgmt.routing.opening import open_dialog
 from dlgmgmt.routing.restrictions import REQUEST, restricted
-from dlgmgmt.routing.run import Run
+from dlgmgmt.routing.run import MAX_VALUE, Run
 
 DEFAULT_REASON = "call failed"
 """What the parties are told when a script gives no reason."""
@@ -39,8 +40,10 @@ class ScriptDialog:
     def set_dlg_profile(self, profile: str, value: str | int | None = None) -> bool:
         """Insert the dialog into a profile; each call counts once more."""
         run = self._run
-        found = self._value(profile, value, needed=True)
+        found, usable = self._value(profile, value, needed=True)
         dialog = run.dialog
+        if not usable:
+            return False
         if dialog is not None:
             run.env.table.profiles.insert(dialog, profile, found)
             run.forget_view()
@@ -56,9 +59,9 @@ class ScriptDialog:
     @restricted
     def unset_dlg_profile(self, profile: str, value: str | int | None = None) -> bool:
         """Take one insertion back; False if the dialog was not in the profile."""
-        found = self._value(profile, value, needed=True)
+        found, usable = self._value(profile, value, needed=True)
         dialog = self._run.dialog
-        if dialog is None:
+        if dialog is None or not usable:
             return False
         self._run.forget_view()
         return self._run.env.table.profiles.remove(dialog, profile, found)
@@ -67,8 +70,10 @@ class ScriptDialog:
     def is_in_profile(self, profile: str, value: str | int | None = None) -> bool:
         """Whether the dialog is in a profile; without ``value``, with whatever value."""
         run = self._run
-        found = self._value(profile, value, needed=False)
+        found, usable = self._value(profile, value, needed=False)
         dialog = run.dialog
+        if not usable:
+            return False
         if dialog is not None:
             return run.env.table.profiles.contains(dialog, profile, found)
         return any(
@@ -91,7 +96,8 @@ class ScriptDialog:
         if plain and size is None and isinstance(value, str) and value.startswith(("$avp", "$var")):
             value, size = None, value
         target = None if size is None else pv.writable(size)
-        count = run.env.table.profiles.size(profile, self._value(profile, value, needed=False))
+        found, usable = self._value(profile, value, needed=False)
+        count = run.env.table.profiles.size(profile, found) if usable else 0
         if target is not None:
             pv.assign(run, target, count)
         return count
@@ -102,16 +108,23 @@ class ScriptDialog:
             known = ", ".join(names) or "none"
             raise RouteError(f"no profile {profile!r:.80}; configured: {known}")
 
-    def _value(self, profile: str, value: str | int | None, *, needed: bool) -> str | None:
-        """The value with its variables expanded; None for a profile that has none."""
+    def _value(
+        self, profile: str, value: str | int | None, *, needed: bool
+    ) -> tuple[str | None, bool]:
+        """The value with its variables expanded, and whether a profile can have it.
+
+        None for a profile without values. A variable may hold what is too long: nothing is in it.
+        """
         self._known(profile)
         if not self._run.env.table.profiles.has_value(profile):
-            return None
+            return None, True
         if value is None:
             if needed:
                 raise RouteError(f"profile {profile} takes a value")
-            return None
-        return pv.bounded(arguments.text(self._run, value), f"value of profile {profile}")
+            return None, True
+        what = f"value of profile {profile}"
+        found = arguments.bounded(self._run, value, what, MAX_PROFILE_VALUE)
+        return found, found is not None
 
     # -- flags and variables ---------------------------------------------------------------------
 
@@ -121,6 +134,8 @@ class ScriptDialog:
         run = self._run
         n = arguments.flag(run, flag)
         dialog = run.dialog
+        if n is None:
+            return False
         if dialog is None:
             return bool(run.session.context.flags >> n & 1)
         return run.env.table.is_flag_set(dialog, n)
@@ -138,6 +153,8 @@ class ScriptDialog:
     def _change_flag(self, flag: int | str, *, on: bool) -> bool:
         run = self._run
         n = arguments.flag(run, flag)
+        if n is None:
+            return False
         dialog, table = run.dialog, run.env.table
         if dialog is not None:
             (table.set_flag if on else table.reset_flag)(dialog, n)
@@ -156,7 +173,15 @@ class ScriptDialog:
         run = self._run
         if run.dialog is None and not self._to_be():
             return False
-        pv_dialog.set_var(run, key, arguments.expand(run, value))
+        if not isinstance(value, str):
+            pv_dialog.set_var(run, key, value)
+            return True
+        found = arguments.expand(run, value)
+        if isinstance(found, str):
+            found = arguments.bounded(run, value, f"dialog variable {key:.64}", MAX_VALUE)
+            if found is None:
+                return False
+        pv_dialog.set_var(run, key, found)
         return True
 
     @restricted
@@ -249,10 +274,8 @@ class ScriptDialog:
     def dlg_set_timeout(self, seconds: int | str) -> bool:
         """End the call so many seconds from its answer, or from now if it is answered."""
         run = self._run
-        value = arguments.expand(run, seconds)
-        if pv_dialog.number(value, "dlg_set_timeout", 2**31) == 0:
-            raise RouteError("dlg_set_timeout takes a number of seconds above 0")
-        if run.dialog is None and not self._to_be():
+        value = arguments.number(run, seconds, "dlg_set_timeout", 2**31, least=1)
+        if value is None or (run.dialog is None and not self._to_be()):
             return False
         pv_dialog.set_timeout(run, value, "dlg_set_timeout")
         return True

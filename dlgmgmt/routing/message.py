@@ -14,7 +14,6 @@ from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.routing import arguments, pv
 from dlgmgmt.routing.decision import MAX_HEADER_EDITS, Action, BranchPlan, Value
 from dlgmgmt.routing.errors import RouteError, ScriptLimit
-from dlgmgmt.routing.pv_dialog import number
 from dlgmgmt.routing.pv_sip import long_name, method_of
 from dlgmgmt.routing.restrictions import ONREPLY, restricted
 from dlgmgmt.routing.run import MAX_BRANCHES, MAX_VALUE, Run
@@ -164,37 +163,38 @@ class ScriptMessage:
         return pv.escape(text)
 
     @restricted
-    def setflag(self, flag: int | str) -> None:
+    def setflag(self, flag: int | str) -> bool:
         """Set a script flag, 0 to 31, of the transaction."""
-        self._run.session.flags |= 1 << arguments.flag(self._run, flag)
+        n = arguments.flag(self._run, flag)
+        if n is not None:
+            self._run.session.flags |= 1 << n
+        return n is not None
 
     @restricted
-    def resetflag(self, flag: int | str) -> None:
+    def resetflag(self, flag: int | str) -> bool:
         """Clear a script flag."""
-        self._run.session.flags &= ~(1 << arguments.flag(self._run, flag))
+        n = arguments.flag(self._run, flag)
+        if n is not None:
+            self._run.session.flags &= ~(1 << n)
+        return n is not None
 
     @restricted
     def isflagset(self, flag: int | str) -> bool:
         """Whether a script flag is set."""
-        return bool(self._run.session.flags >> arguments.flag(self._run, flag) & 1)
+        n = arguments.flag(self._run, flag)
+        return n is not None and bool(self._run.session.flags >> n & 1)
 
     # -- headers ---------------------------------------------------------------------------------
 
     @restricted
-    def append_hf(self, line: str) -> None:
+    def append_hf(self, line: str) -> bool:
         """Add a header line, "Name: value", at the end of the headers."""
-        added = self._run.edits.added
-        if len(added) >= MAX_HEADER_EDITS:
-            raise ScriptLimit(f"more than {MAX_HEADER_EDITS} headers added")
-        added.append(self._header_line(line, "append_hf"))
+        return self._append(self._run.edits.added, line, "append_hf")
 
     @restricted
-    def append_to_reply(self, line: str) -> None:
+    def append_to_reply(self, line: str) -> bool:
         """Add a header line to the reply that send_reply() makes."""
-        added = self._run.decision.reply_headers
-        if len(added) >= MAX_HEADER_EDITS:
-            raise ScriptLimit(f"more than {MAX_HEADER_EDITS} headers added")
-        added.append(self._header_line(line, "append_to_reply"))
+        return self._append(self._run.decision.reply_headers, line, "append_to_reply")
 
     @restricted
     def remove_hf(self, name: str) -> bool:
@@ -209,8 +209,18 @@ class ScriptMessage:
         removed.add(long)
         return True
 
-    def _header_line(self, line: str, what: str) -> str:
-        text = pv.compile_template(line).expand(self._run, clean=True)
+    def _append(self, added: list[str], line: str, what: str) -> bool:
+        if len(added) >= MAX_HEADER_EDITS:
+            raise ScriptLimit(f"more than {MAX_HEADER_EDITS} headers added")
+        text = self._header_line(line, what)
+        if text is not None:
+            added.append(text)
+        return text is not None
+
+    def _header_line(self, line: str, what: str) -> str | None:
+        """The line with its variables expanded; None if they make it too long."""
+        template = pv.compile_template(line)
+        text = template.expand(self._run, clean=True)
         text = text.removesuffix("\n").removesuffix("\r")
         name, colon, _ = text.partition(":")
         if not colon:
@@ -219,7 +229,10 @@ class ScriptMessage:
         if not text.isprintable():
             raise RouteError(f"{what}: not one printable line: {line[:200]!r}")
         if len(text) > MAX_VALUE:
-            raise ScriptLimit(f"{what}: a line of more than {MAX_VALUE} characters")
+            if template.constant:
+                raise ScriptLimit(f"{what}: a line of more than {MAX_VALUE} characters")
+            _LOG.warning("%s: %d characters, from %.200r", what, len(text), line)
+            return None
         return text
 
     @staticmethod
@@ -312,9 +325,9 @@ class ScriptMessage:
     def send_reply(self, code: int | str, reason: str = "") -> bool:
         """Answer the request. A 1xx does not end it: relay or answer as well."""
         run = self._run
-        status = number(arguments.expand(run, code), "send_reply", 700)
-        if status < 100:
-            raise RouteError(f"send_reply: a code is 100 to 699, not {status}")
+        status = arguments.number(run, code, "send_reply", 700, least=100)
+        if status is None:
+            return False
         text = arguments.phrase(run, reason, "send_reply") or build.REASONS.get(status, "")
         if status < 200:
             if len(run.decision.provisional) >= MAX_PROVISIONAL:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from dlgmgmt.routing import pv_dialog, pv_sip
 from dlgmgmt.routing.decision import Value
-from dlgmgmt.routing.errors import PvError, RouteError, ScriptLimit
+from dlgmgmt.routing.errors import PvError, RouteError
 from dlgmgmt.routing.pv_sip import Access, Getter, Setter
-from dlgmgmt.routing.run import MAX_VALUE, Run
+from dlgmgmt.routing.run import Run
 
 PLAIN: MappingProxyType[str, Access] = MappingProxyType({**pv_sip.PLAIN, **pv_dialog.PLAIN})
 """Variables without an argument: how each is read, and written where it can be."""
@@ -111,13 +111,6 @@ def assign(run: Run, spec: Spec, value: Value) -> None:
         raise RouteError(f"{spec.text} cannot be set")
     spec.set(run, value)
     run.forget_view()
-
-
-def bounded(text: str, what: str) -> str:
-    """``text`` if it is short enough to be kept; ScriptLimit otherwise."""
-    if len(text) > MAX_VALUE:
-        raise ScriptLimit(f"{what}: {len(text)} characters, more than {MAX_VALUE}")
-    return text
 
 
 def escape(text: str) -> str:

@@ -127,12 +127,12 @@ def _dlg(arg: str) -> Access:
 # -- $dlg_ctx --------------------------------------------------------------------------------------
 
 
-def number(value: Value, what: str, limit: int) -> int:
-    """A number from 0 to below ``limit``, also written as text; RouteError otherwise."""
+def number(value: Value, what: str, limit: int, least: int = 0) -> int:
+    """A number from ``least`` to below ``limit``, also written as text; RouteError otherwise."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = int(value)
-    if not isinstance(value, int) or not 0 <= value < limit:
-        raise RouteError(f"{what} takes a number from 0 to {limit - 1}, not {value!r:.80}")
+    if not isinstance(value, int) or not least <= value < limit:
+        raise RouteError(f"{what} takes a number from {least} to {limit - 1}, not {value!r:.80}")
     return int(value)
 
 

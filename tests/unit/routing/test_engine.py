@@ -431,3 +431,21 @@ def test_refer_and_bridge_reach_the_calls(home: Scripted) -> None:
     ]
     home.world.take()
     hang_up(home)
+
+
+def test_a_hostile_header_does_not_fail_the_call(home: Scripted) -> None:
+    said: list[bool] = []
+
+    def request_route(msg: Any, dlg: Any) -> None:
+        said.append(dlg.set_dlg_profile("caller", "$hdr(Subject)"))
+        dlg.dlg_manage()
+        said.append(dlg.set_dlg_profile("caller", "$hdr(Subject)"))
+        said.append(dlg.dlg_set_timeout("$hdr(Subject)"))
+        msg.t_relay()
+
+    home.use(request_route=request_route)
+    home.alice.invite("1", headers=("Subject: " + "9" * 1025,))
+    assert home.bob.one("INVITE").uri
+    assert said == [False, False, False]
+    assert home.world.view().profiles == ()
+    home.world.kill_early()

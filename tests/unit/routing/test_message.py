@@ -69,7 +69,7 @@ def test_script_flags_belong_to_the_transaction() -> None:
     assert session.flags == 1 << 31 | 1 << 4
 
 
-@pytest.mark.parametrize("flag", [-1, 32, "32", "x", "$var(unset)", "$fu", ""])
+@pytest.mark.parametrize("flag", [-1, 32, "32", "x", ""])
 def test_a_flag_is_0_to_31(flag: int | str) -> None:
     bench = Bench()
     for call in (bench.msg.setflag, bench.msg.resetflag, bench.msg.isflagset):
@@ -284,7 +284,7 @@ def test_replies(code: int | str, reason: str, phrase: str) -> None:
     assert decision.reply_headers == ["Retry-After: 30"]
 
 
-@pytest.mark.parametrize("code", [0, 99, 700, -1, "x", "$fu", "$var(unset)", None])
+@pytest.mark.parametrize("code", [0, 99, 700, -1, "x", None])
 def test_a_code_is_100_to_699(code: Any) -> None:
     bench = Bench()
     with pytest.raises(RouteError, match="send_reply"):
