@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +11,7 @@ from dlgmgmt.config.dialog_values import without_password
 from dlgmgmt.config.load import Config
 from dlgmgmt.config.problems import shown
 from dlgmgmt.dialog.settings import DialogSettings
-from dlgmgmt.sip.settings import Route
+from dlgmgmt.sip.settings import AllowRule, Listener, Route, SipSettings
 
 FIXED: Final = MappingProxyType(
     {
@@ -32,7 +32,9 @@ FIXED: Final = MappingProxyType(
         "routing": frozenset({"workers", "max_queue"}),
     }
 )
-"""Parameters that hold from the start to the end, by table. So do those of [mi_fifo] and [http].
+"""Parameters that hold from the start to the end, by table.
+
+So do all of [mi_fifo], [http] and [sip.stream].
 
 Of the profiles, new names are added at run time; what is removed or moved waits.
 """
@@ -74,13 +76,26 @@ def compare(old: Config, new: Config) -> Changes:
     in_force = replace(
         new,
         run_dir=old.run_dir,
-        sip=_kept(old.sip, new.sip, fixed["sip"]),
+        sip=_guarded(old.sip, _kept(old.sip, new.sip, fixed["sip"] | {"stream"}), new.sip.listen),
         dialog=replace(dialog, **_profiles(old.dialog, new.dialog)),
         fifo=old.fifo,
         http=old.http,
         routing=_kept(old.routing, new.routing, fixed["routing"]),
     )
     return Changes(tuple(_differences(old, in_force)), tuple(_differences(in_force, new)), in_force)
+
+
+def _guarded(old: SipSettings, in_force: SipSettings, listen: tuple[Listener, ...]) -> SipSettings:
+    """What listeners need that the new file has no more, but that stay until the restart.
+
+    Without its rules such a listener would be open to everybody, and without its certificate of
+    no use.
+    """
+    tls = in_force.tls
+    if tls.certificate is None:
+        tls = replace(tls, certificate=old.tls.certificate, private_key=old.tls.private_key)
+    rules = tuple(rule for rule in old.allow if rule.listen not in listen)
+    return replace(in_force, tls=tls, allow=(*in_force.allow, *rules))
 
 
 def _profiles(old: DialogSettings, new: DialogSettings) -> dict[str, tuple[str, ...]]:
@@ -94,15 +109,21 @@ def _profiles(old: DialogSettings, new: DialogSettings) -> dict[str, tuple[str, 
 
 def _differences(old: Config, new: Config) -> Iterator[Change]:
     yield from _table_differences("sip", old.sip, new.sip)
+    for part in ("stream", "tls", "dns", "limits"):
+        name = f"sip.{part}"
+        yield from _table_differences(name, getattr(old.sip, part), getattr(new.sip, part))
     yield from _table_differences("mi_fifo", old.fifo, new.fifo)
     yield from _table_differences("http", old.http, new.http)
     yield from _table_differences("ims_dialog", old.dialog, new.dialog)
     yield from _table_differences("routing", old.routing, new.routing)
+    yield from _table_differences("trace", old.sip.trace, new.sip.trace)
 
 
 def _table_differences(table: str, before: Any, after: Any) -> Iterator[Change]:
     for item in fields(before):
         old, new = getattr(before, item.name), getattr(after, item.name)
+        if is_dataclass(old):
+            continue  # a table of its own
         if item.name.startswith("profiles_") and set(old) == set(new):
             continue
         if old != new:
@@ -111,20 +132,46 @@ def _table_differences(table: str, before: Any, after: Any) -> Iterator[Change]:
 
 
 def _printed(name: str, value: Any) -> str:
-    if name == "routes":
-        return shown(" | ".join(_route(route) for route in value))
-    if name == "listen":
-        return shown(" ".join(f"{one.transport}:{one.host}:{one.port}" for one in value))
-    if name.startswith("profiles_"):
-        return shown("; ".join(value))
-    if name == "fifo_mode":
-        return shown(f"{value:04o}")
-    return shown(without_password(value) if name == "db_url" else value)
+    printer = _PRINTERS.get(name)
+    return shown(value if printer is None or value is None else printer(value))
 
 
 def _route(route: Route) -> str:
     matched = f"{route.user_prefix or ''}*@{route.domain or '*'}"
-    return f"{matched} to {' '.join(route.targets)} {route.fork}"
+    fixed = " fix_contact" if route.fix_contact else ""
+    return f"{matched} to {' '.join(route.targets)} {route.fork}{fixed}"
+
+
+def _listener(one: Listener) -> str:
+    return f"{one.transport}:{one.host}:{one.port}"
+
+
+def _rule(rule: AllowRule) -> str:
+    return f"{_listener(rule.listen)} from {_words(rule.networks)}"
+
+
+def _words(values: Iterable[object]) -> str:
+    return " ".join(str(value) for value in values)
+
+
+def _host_port(address: tuple[str, int]) -> str:
+    return f"{address[0]}:{address[1]}"
+
+
+_PRINTERS: Final[dict[str, Callable[[Any], object]]] = {
+    "routes": lambda value: " | ".join(_route(route) for route in value),
+    "allow": lambda value: " | ".join(_rule(rule) for rule in value),
+    "listen": lambda value: _words(_listener(one) for one in value),
+    "trusted": _words,
+    "servers": lambda value: _words(_host_port(one) for one in value),
+    "hep": _host_port,
+    "hep_password": lambda value: "***" if value else "",
+    "profiles_with_value": "; ".join,
+    "profiles_no_value": "; ".join,
+    "fifo_mode": lambda value: f"{value:04o}",
+    "db_url": without_password,
+}
+"""How values are shown that do not show themselves."""
 
 
 def _kept(old: Any, new: Any, names: set[str]) -> Any:

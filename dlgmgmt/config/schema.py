@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from dlgmgmt.config import dialog_values as d
+from dlgmgmt.config import network_values as n
 from dlgmgmt.config import values as v
 from dlgmgmt.config.values import Reader
 
@@ -22,8 +23,62 @@ SIP: Table = MappingProxyType(
         "max_transactions": v.integer(16, 10_000_000),
         "max_message": v.integer(1300, 65_535),
         "max_branches": v.integer(1, 64),
+        "udp_limit": v.integer(0, 65_535),
+        "accept_alias": v.one_of("none", "tls", "all"),
     }
 )
+
+STREAM: Table = MappingProxyType(
+    {
+        "connect_timeout": v.seconds(0.1, 120),
+        "handshake_timeout": v.seconds(0.1, 120),
+        "message_timeout": v.seconds(0.1, 600),
+        "idle_timeout": v.seconds(0.1, 86_400),
+        "ping_interval": v.seconds(0, 3600),
+        "max_connections": v.integer(1, 1_000_000),
+        "max_connections_per_peer": v.integer(1, 1_000_000),
+        "max_unsent": v.integer(65_536, 1_073_741_824),
+    }
+)
+
+TLS: Table = MappingProxyType(
+    {
+        "certificate": n.pem_path(),
+        "private_key": n.pem_path(),
+        "ca_file": n.pem_path(),
+        "verify_client": v.one_of("none", "optional", "require"),
+        "verify_server": v.switch(),
+        "minimum": v.one_of("1.2", "1.3"),
+    }
+)
+
+DNS: Table = MappingProxyType(
+    {
+        "servers": n.name_servers(),
+        "timeout": v.seconds(0.05, 30),
+        "attempts": v.integer(1, 10),
+        "min_ttl": v.integer(0, 86_400),
+        "max_ttl": v.integer(1, 604_800),
+        "negative_ttl": v.integer(0, 86_400),
+        "cache_size": v.integer(16, 1_000_000),
+        "back_off": v.seconds(0, 3600),
+    }
+)
+
+LIMITS: Table = MappingProxyType(
+    {
+        "rate": v.integer(0, 1_000_000),
+        "burst": v.integer(1, 1_000_000),
+        "packets": v.integer(0, 10_000_000),
+        "transactions": v.integer(0, 10_000_000),
+        "refusals": v.integer(0, 100_000),
+        "retry_after": v.integer(1, 3600),
+        "sources": v.integer(16, 1_000_000),
+        "trusted": n.networks(),
+    }
+)
+
+ALLOW: Table = MappingProxyType({"listen": n.one_listener(), "from": n.networks(1)})
 
 ROUTE: Table = MappingProxyType(
     {
@@ -31,6 +86,18 @@ ROUTE: Table = MappingProxyType(
         "user_prefix": v.user_prefix(),
         "targets": v.sip_targets(),
         "fork": v.one_of("parallel", "serial"),
+        "fix_contact": v.switch(),
+    }
+)
+
+TRACE: Table = MappingProxyType(
+    {
+        "enabled": v.switch(),
+        "hep": n.collector(),
+        "hep_id": v.integer(0, 4_294_967_295),
+        "hep_password": n.password(),
+        "ring_messages": v.integer(0, 10_000_000),
+        "ring_bytes": v.integer(0, 4_294_967_296),
     }
 )
 
@@ -105,5 +172,20 @@ ROUTING: Table = MappingProxyType(
 )
 
 TABLES: MappingProxyType[str, Table] = MappingProxyType(
-    {"sip": SIP, "mi_fifo": MI_FIFO, "http": HTTP, "ims_dialog": IMS_DIALOG, "routing": ROUTING}
+    {
+        "sip": SIP,
+        "mi_fifo": MI_FIFO,
+        "http": HTTP,
+        "ims_dialog": IMS_DIALOG,
+        "routing": ROUTING,
+        "trace": TRACE,
+    }
 )
+
+WITHIN_SIP: MappingProxyType[str, Table] = MappingProxyType(
+    {"stream": STREAM, "tls": TLS, "dns": DNS, "limits": LIMITS}
+)
+"""The tables within ``[sip]``."""
+
+SIP_LISTS: MappingProxyType[str, Table] = MappingProxyType({"route": ROUTE, "allow": ALLOW})
+"""The arrays of tables within ``[sip]``."""

@@ -23,6 +23,8 @@ from dlgmgmt.sip.errors import BadUri
 from dlgmgmt.sip.settings import Listener
 from dlgmgmt.sip.uri import parse_uri
 
+TRANSPORTS = ("udp", "tcp", "tls", "ws", "wss")
+
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "\\": "\\"}
@@ -217,7 +219,8 @@ def _account(value: object, look_up: Callable[[str], object]) -> str:
     return text
 
 
-def _host_port(text: str) -> tuple[str, int]:
+def numeric_host_port(text: str) -> tuple[str, int]:
+    """A numeric address, IPv6 in brackets, and a port; ValueError for anything else."""
     match = _HOST_PORT.fullmatch(text)
     if match is None:
         raise ValueError
@@ -232,33 +235,36 @@ def host_port() -> Reader:
     """An HTTP listener."""
 
     def read(value: object) -> tuple[str, int]:
-        return _host_port(as_text(value))
+        return numeric_host_port(as_text(value))
 
     return Reader(read, 'a numeric address and a port, such as "127.0.0.1:8080" or "[::1]:8080"')
+
+
+def listener(value: object) -> Listener:
+    """One SIP socket as it is written; ValueError or TypeError for what is none."""
+    transport, colon, rest = as_text(value).partition(":")
+    require(colon and transport in TRANSPORTS)
+    host, port = numeric_host_port(rest)
+    return Listener(transport, host, port)
 
 
 def listeners() -> Reader:
     """SIP sockets."""
 
-    def one(value: object) -> Listener:
-        transport, colon, rest = as_text(value).partition(":")
-        require(colon and transport == "udp")
-        host, port = _host_port(rest)
-        return Listener(transport, host, port)
-
     def read(value: object) -> tuple[Listener, ...]:
         if not isinstance(value, list):
             raise TypeError
-        found = tuple(one(item) for item in value)
+        found = tuple(listener(item) for item in value)
         require(0 < len(found) <= 32)
-        fixed = [item for item in found if item.port]
+        # One port of TCP serves one of the four that are made of it.
+        fixed = [(one.transport == "udp", one.host, one.port) for one in found if one.port]
         require(len(set(fixed)) == len(fixed))
         return found
 
     return Reader(
         read,
-        "a list of 1 to 32 different sockets, numeric and udp alone in this version, "
-        'such as ["udp:127.0.0.1:5060", "udp:[::1]:5060"]',
+        "a list of 1 to 32 different sockets, udp, tcp, tls, ws or wss and a numeric address, "
+        'such as ["udp:127.0.0.1:5060", "tls:[::1]:5061"]',
     )
 
 
@@ -273,7 +279,7 @@ def sip_targets() -> Reader:
         except BadUri as error:
             raise ValueError from error
         require(uri.scheme == "sip" and not uri.headers)
-        require((uri.param("transport") or "udp").lower() == "udp")
+        require((uri.param("transport") or "udp").lower() in TRANSPORTS)
         return text
 
     def read(value: object) -> tuple[str, ...]:
@@ -284,7 +290,7 @@ def sip_targets() -> Reader:
 
     return Reader(
         read,
-        "a list of 1 to 64 sip: URIs (over udp alone in this version), "
+        "a list of 1 to 64 sip: URIs, with ;transport=tcp, tls, ws or wss if need be, "
         'such as ["sip:127.0.0.1:5090"]',
     )
 

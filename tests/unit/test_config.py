@@ -151,7 +151,7 @@ def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
 [sip]
 listen = [
   "udp:127.0.0.1:5060",   # a = b
-  "tcp:127.0.0.1:5060",
+  "sctp:127.0.0.1:5060",
 ]
 t1 = "fast"
 [[sip.route]]
@@ -169,7 +169,7 @@ listen = "localhost:80"
 """
     found = problems(tmp_path, text)
     starts = [
-        "2: sip.listen = ['udp:127.0.0.1:5060', 'tcp:127.0.0.1:5060'] is refused; allowed: ",
+        "2: sip.listen = ['udp:127.0.0.1:5060', 'sctp:127.0.0.1:5060'] is refused; ",
         "6: sip.t1 = 'fast' is refused; allowed: seconds, a number from 0.01 to 10",
         '10: sip.route.fork = \'both\' is refused; allowed: "parallel" or "serial"',
         "11: sip.route.targets = [] is refused; allowed: a list of 1 to 64 sip: URIs",

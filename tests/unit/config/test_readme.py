@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import trustme
 
 from dlgmgmt.config import Config, schema
 from tests.unit.config.harness import read
@@ -19,15 +20,24 @@ def listing() -> str:
     return str(found)
 
 
-@pytest.mark.parametrize("table", ["ims_dialog", "routing"])
+TABLES = {
+    "sip": schema.SIP,
+    "ims_dialog": schema.IMS_DIALOG,
+    "routing": schema.ROUTING,
+    "trace": schema.TRACE,
+    **{f"sip.{name}": readers for name, readers in schema.WITHIN_SIP.items()},
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
 def test_each_parameter_is_there_with_its_default(tmp_path: Path, table: str) -> None:
     text = listing()
     part = text[text.index(f"[{table}]") :].partition("\n\n")[0]
-    assert re.findall(r"^(?:# )?(\w+) = ", part, re.MULTILINE) == [*schema.TABLES[table]]
+    assert re.findall(r"^(?:# )?(\w+) = ", part, re.MULTILINE) == [*TABLES[table]]
     given, nothing = read(tmp_path, part), read(tmp_path, "")
 
     def settings(config: Config) -> object:
-        return config.dialog if table == "ims_dialog" else config.routing
+        return config.sip, config.dialog, config.routing
 
     assert settings(given) == settings(nothing)
     assert given.warnings == ()
@@ -35,9 +45,20 @@ def test_each_parameter_is_there_with_its_default(tmp_path: Path, table: str) ->
 
 def test_the_examples_of_what_is_not_set_are_good(tmp_path: Path) -> None:
     (tmp_path / "routes.py").touch()
-    text = re.sub(r"^# (?=dlg_flag|timeout_avp|script)", "", listing(), flags=re.MULTILINE)
+    authority = trustme.CA()
+    shown = authority.issue_cert("sip.example.com")
+    (tmp_path / "peers.pem").write_bytes(authority.cert_pem.bytes())
+    (tmp_path / "server.pem").write_bytes(shown.cert_chain_pems[0].bytes())
+    (tmp_path / "server.key").write_bytes(shown.private_key_pem.bytes())
+    names = r"\[\[sip.allow|listen|from|certificate|private_key|ca_file|dlg_flag|timeout_avp|script"
+    text = re.sub(rf"^# (?={names})", "", listing(), flags=re.MULTILINE)
     config = read(tmp_path, text)
     assert config.dialog.dlg_flag == 4
     assert config.dialog.timeout_avp == "$avp(i:10)"
     assert config.routing.script == str(tmp_path / "routes.py")
+    assert config.sip.tls.certificate == str(tmp_path / "server.pem")
+    assert [str(network) for network in config.sip.allow[0].networks] == [
+        "10.0.0.0/8",
+        "192.0.2.7/32",
+    ]
     assert "ims_dialog" in tomllib.loads(text)

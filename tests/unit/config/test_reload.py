@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
+import trustme
 
 from dlgmgmt.config import Config, ConfigError, Problem
 from dlgmgmt.config.changes import FIXED, compare
@@ -163,6 +164,73 @@ def test_the_other_tables(tmp_path: Path) -> None:
     ) in printed
     assert "sip.listen: 'udp:127.0.0.1:5060' -> 'udp:127.0.0.1:5070'" in printed
     assert "mi_fifo.fifo_mode: '0660' -> '0600'" in printed
+
+
+WITHIN_SIP = {
+    "sip.stream": "idle_timeout = 9",
+    "sip.tls": 'verify_client = "require"',
+    "sip.dns": 'servers = ["127.0.0.1"]',
+    "sip.limits": 'trusted = ["10.0.0.0/8"]',
+    "trace": 'hep = "udp:127.0.0.1:9060"',
+}
+
+
+@pytest.mark.parametrize("table", WITHIN_SIP)
+def test_the_tables_within_sip(table: str, tmp_path: Path) -> None:
+    old, new = read(tmp_path, ""), read(tmp_path, f"[{table}]\n{WITHIN_SIP[table]}\n")
+    changes = compare(old, new)
+    name = f"{table}.{WITHIN_SIP[table].partition(' ')[0]}"
+    fixed = table == "sip.stream"
+    assert [change.name for change in changes.restart] == [name] * fixed
+    assert [change.name for change in changes.applied] == [name] * (not fixed)
+    assert changes.config.sip == (old if fixed else new).sip
+    (change,) = (*changes.restart, *changes.applied)
+    assert str(change) in {
+        "sip.stream.idle_timeout: 600.0 -> 9.0",
+        "sip.tls.verify_client: 'none' -> 'require'",
+        "sip.dns.servers: '' -> '127.0.0.1:53'",
+        "sip.limits.trusted: '' -> '10.0.0.0/8'",
+        "trace.hep: None -> '127.0.0.1:9060'",
+    }
+
+
+def test_the_trace_password_is_not_logged(tmp_path: Path) -> None:
+    old = read(tmp_path, "[trace]\nhep_password = 'secret'\n")
+    changes = compare(old, read(tmp_path, "[trace]\nhep_password = 'secret2'\n"))
+    assert [str(change) for change in changes.applied] == ["trace.hep_password: '***' -> '***'"]
+
+
+RULE = '[[sip.allow]]\nlisten = "udp:127.0.0.1:{}"\nfrom = ["10.0.0.0/8"]\n'
+
+
+def test_a_listener_that_goes_only_with_the_restart_keeps_its_rules(tmp_path: Path) -> None:
+    listen = '[sip]\nlisten = ["udp:127.0.0.1:{}"]\n'
+    old = read(tmp_path, listen.format(5060) + RULE.format(5060))
+    changes = compare(old, read(tmp_path, listen.format(5070) + RULE.format(5070)))
+    assert {rule.listen.port for rule in changes.config.sip.allow} == {5060, 5070}
+    # One that stays may be opened.
+    changes = compare(old, read(tmp_path, listen.format(5060)))
+    assert changes.config.sip.allow == ()
+    (change,) = changes.applied
+    assert str(change) == "sip.allow: 'udp:127.0.0.1:5060 from 10.0.0.0/8' -> ''"
+
+
+def test_a_secure_listener_that_goes_only_with_the_restart_keeps_its_certificate(
+    tmp_path: Path,
+) -> None:
+    shown = trustme.CA().issue_cert("sip.example.com")
+    (tmp_path / "a.pem").write_bytes(shown.cert_chain_pems[0].bytes())
+    (tmp_path / "a.key").write_bytes(shown.private_key_pem.bytes())
+    old = read(
+        tmp_path,
+        '[sip]\nlisten = ["tls:127.0.0.1:0"]\n'
+        '[sip.tls]\ncertificate = "a.pem"\nprivate_key = "a.key"\n',
+    )
+    changes = compare(old, read(tmp_path, ""))
+    assert changes.config.sip.tls == old.sip.tls
+    assert {change.name for change in changes.restart} == {
+        *("sip.listen", "sip.tls.certificate", "sip.tls.private_key")
+    }
 
 
 @pytest.mark.parametrize("first", [True, False])
