@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from . import ports
 from .mi import Dialog, Fifo, quoted
 from .ports import free_port
 from .rpc import Rpc, RpcError
@@ -51,15 +52,19 @@ def _table(name: str, values: dict[str, Any]) -> str:
 
 @dataclass
 class Daemon:
-    """folder: its run directory. sip, ims, routing: further parameters of those tables. ipv6:
-    listen on ::1 too. forks: how many pairs of phones to set aside for each kind of fork. script:
-    text of a routing script."""
+    """folder: its run directory. sip, ims, routing: further parameters of those tables; tables:
+    further tables by their names. kinds: the listeners, all on one port but TLS and WSS, which
+    have ports of their own; a 6 at the end means ::1. ipv6: the same as "udp6" among them. forks:
+    how many pairs of phones to set aside for each kind of fork. script: text of a routing script.
+    """
 
     folder: Path
     sip: dict[str, Any] = field(default_factory=dict)
     ims: dict[str, Any] = field(default_factory=dict)
     routing: dict[str, Any] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ("udp",)
     ipv6: bool = False
     forks: int = 0
     script: str = ""
@@ -69,6 +74,9 @@ class Daemon:
         self.port = free_port()
         self.http_port = free_port()
         self.host = "127.0.0.1"
+        if self.ipv6:
+            self.kinds += ("udp6",)
+        self._ports = {kind: self._port_of(kind) for kind in self.kinds}
         reply_dir = self.folder / "reply"
         reply_dir.mkdir(mode=0o770)
         self.fifo = Fifo(self.folder / "dlgmgmt_fifo", reply_dir)
@@ -84,12 +92,16 @@ class Daemon:
         self.stderr_path = self.folder / "stderr"
         self._process: subprocess.Popen[bytes] | None = None
 
+    def _port_of(self, kind: str) -> int:
+        """Listeners that carry the same bytes on the same transport need different ports."""
+        port = self.port if kind.rstrip("6") in ("udp", "tcp") else free_port()
+        ports.sends_from(kind.rstrip("6"), port)
+        return port
+
     # -- life ----------------------------------------------------------------------------------
 
     def start(self) -> Daemon:
-        listen = [f"udp:127.0.0.1:{self.port}"]
-        if self.ipv6:
-            listen.append(f"udp:[::1]:{self.port}")
+        listen = [f"{kind.rstrip('6')}:{self.at(kind)}" for kind in self.kinds]
         routes = [*self.routes, *(route for spare in self._spare.values() for route in spare)]
         routing = dict(self.routing)
         if self.script:
@@ -108,6 +120,7 @@ class Daemon:
                 },
             )
             + _table("http", {"listen": f"127.0.0.1:{self.http_port}"})
+            + "".join(_table(name, values) for name, values in self.tables.items())
             + _table("ims_dialog", self.ims)
             + (_table("routing", routing) if routing else "")
         )
@@ -180,6 +193,19 @@ class Daemon:
     @property
     def hostport(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def at(self, kind: str) -> str:
+        """Host and port of a listener, as a URI writes them."""
+        return f"{'[::1]' if kind.endswith('6') else '127.0.0.1'}:{self._ports[kind]}"
+
+    def where(self, kind: str) -> tuple[str, int]:
+        """The address of a listener."""
+        return "::1" if kind.endswith("6") else "127.0.0.1", self._ports[kind]
+
+    def uri(self, kind: str) -> str:
+        """The URI of a listener."""
+        name = kind.rstrip("6")
+        return f"sip:{self.at(kind)}{'' if name == 'udp' else f';transport={name}'}"
 
     def fork_route(self, kind: str = "parallel") -> Route:
         """A route to two phones that no other test uses."""

@@ -16,6 +16,19 @@ _LOW, _HIGH = 10_240, 32_000
 _START = _LOW + (os.getpid() * 613) % (_HIGH - _LOW)
 _candidates: Iterator[int] = itertools.chain(range(_START, _HIGH), range(_LOW, _START))
 
+_senders: dict[str, set[int]] = {"udp": set(), "tcp": set(), "phone": set()}
+
+
+def sends_from(kind: str, port: int) -> None:
+    """Note a port from which a daemon sends ("udp", "tcp"), or to which it may connect ("phone")."""
+    if kind in _senders:
+        _senders[kind].add(port)
+
+
+def senders() -> dict[str, set[int]]:
+    """What ``sends_from`` was told; what TLS carries cannot be read and is not in it."""
+    return _senders
+
 
 def _is_free(port: int) -> bool:
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):

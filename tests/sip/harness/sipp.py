@@ -9,18 +9,38 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .message import Message
-from .ports import free_port, free_ports
+from .ports import free_port, free_ports, sends_from
 
 SIPP = shutil.which("sipp")
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 # A line of dashes and the time, then whether sent or received and the size, then the message.
 _BLOCK = re.compile(
-    rb"^-{20,} [^\n]*\nUDP message (sent|received) \[?\(?(\d+)\]? ?bytes\)?\s*:\n\n", re.MULTILINE
+    rb"^-{20,} [^\n]*\n(?:UDP|TCP) message (sent|received) \[?\(?(\d+)\]? ?bytes\)?\s*:\n\n",
+    re.MULTILINE,
 )
 
 
+def _reached_at(text: str, kind: str, public: tuple[str, int, str] | None) -> str:
+    """A scenario whose Via and Contact say where the phone is."""
+    # In a URI the address of IPv6 has brackets, in SDP it has none.
+    text = text.replace("IN IP[local_ip_type] [local_ip]", "IN IP[media_ip_type] [media_ip]")
+    transport = kind
+    if public is not None:
+        host, port, transport = public
+        text = text.replace("[local_ip]:[local_port]", f"{host}:{port}")
+        text = text.replace("SIP/2.0/[transport]", f"SIP/2.0/{transport.upper()}")
+    if transport != "udp":
+        text = text.replace(";transport=UDP", "")
+        text = re.sub(r"(Contact: <[^>]*)>", rf"\1;transport={transport}>", text)
+    return text
+
+
 class Sipp:
-    """One sipp process. Ends by itself after ``calls`` calls or ``limit`` seconds."""
+    """One sipp process. Ends by itself after ``calls`` calls or ``limit`` seconds.
+
+    kind: "udp" or "tcp". host: its own address. public: host, port and transport by which others
+    reach it, if not its own (TLS is another program's). route: of the initial request, preloaded.
+    """
 
     def __init__(
         self,
@@ -36,6 +56,10 @@ class Sipp:
         limit: int = 30,
         fill: dict[str, str] | None = None,
         extra: Iterable[str] = (),
+        kind: str = "udp",
+        host: str = "127.0.0.1",
+        public: tuple[str, int, str] | None = None,
+        route: str = "",
     ) -> None:
         assert SIPP is not None
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +74,9 @@ class Sipp:
             text = (SCENARIOS / f"{scenario}.xml").read_text()
             for name, value in {"RING": "300", "TALK": "300", **(fill or {})}.items():
                 text = text.replace(f"@{name}@", value)
+            text = _reached_at(text, kind, public)
+            if route:
+                text = text.replace("Max-Forwards:", f"Route: {route}\n      Max-Forwards:", 1)
             left = re.findall(r"@[A-Z]+@", text)
             assert not left, f"{scenario}: {left} not filled in"
             path = folder / f"{scenario}-{port}.xml"
@@ -57,7 +84,11 @@ class Sipp:
             command += ["-sf", str(path), "-trace_msg", "-message_file", str(self.log)]
         # sipp binds its media port, and the second next to it for video, whether used or not.
         media = free_ports(4)
-        command += ["-i", "127.0.0.1", "-p", str(port), "-cp", str(free_port())]
+        command += ["-i", host, "-p", str(port), "-cp", str(free_port())]
+        if kind == "tcp":
+            command += ["-t", "t1"]
+            if public is None:
+                sends_from("phone", port)
         command += ["-mp", str(media), "-m", str(calls), "-s", service]
         command += ["-nostdin", "-timeout", str(limit), "-timeout_error", "-trace_err"]
         command += ["-error_file", str(self.errors)]
