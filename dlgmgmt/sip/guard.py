@@ -242,7 +242,8 @@ def _bucket(rate: int, burst: int) -> tuple[float, float]:
     """Interval of a bucket, and how far beyond now it may have been moved; rate 0: no limit."""
     if not rate:
         return 0.0, 0.0
-    return 1 / rate, (max(burst, 1) - 1) / rate
+    # Half a message more, so that a sum of intervals that is rounded up does not cost a whole one.
+    return 1 / rate, (max(burst, 1) - 0.5) / rate
 
 
 def _packed(host: str) -> bytes:

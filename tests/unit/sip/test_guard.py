@@ -179,7 +179,7 @@ def test_an_ipv6_source_is_its_network_of_64_bits() -> None:
 
 
 def test_no_more_sources_are_remembered_than_the_limit_and_the_busy_ones_stay() -> None:
-    desk = Desk()
+    desk = Desk(packets=0)
     desk.begin(100)
     for number in range(1000):
         desk.source(f"10.1.{number // 250}.{number % 250}")
