@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,10 @@ class Authority:
         """A certificate for hosts, those of loopback if none is named."""
         more: dict[str, Any] = {}
         if expired:
-            now = datetime.datetime.now(datetime.timezone.utc)
+            now = dt.datetime.now(dt.UTC)
             more = {
-                "not_before": now - datetime.timedelta(days=2),
-                "not_after": now - datetime.timedelta(days=1),
+                "not_before": now - dt.timedelta(days=2),
+                "not_after": now - dt.timedelta(days=1),
             }
         leaf = self._ca.issue_cert(*(names or LOOPBACK), key_type=trustme.KeyType.ECDSA, **more)
         number = next(_numbers)

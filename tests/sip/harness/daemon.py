@@ -30,14 +30,15 @@ LINGER = 64 * T1 + 8
 
 @dataclass(frozen=True)
 class Route:
-    """One ``[[sip.route]]``."""
+    """One ``[[sip.route]]``. ports: of phones over UDP; targets: URIs, if it leads elsewhere."""
 
     user_prefix: str
     ports: tuple[int, ...]
     fork: str = "parallel"
+    targets: tuple[str, ...] = ()
 
     def toml(self) -> str:
-        targets = [f"sip:127.0.0.1:{port}" for port in self.ports]
+        targets = [*self.targets, *(f"sip:127.0.0.1:{port}" for port in self.ports)]
         return (
             "[[sip.route]]\n"
             f"user_prefix = {json.dumps(self.user_prefix)}\n"

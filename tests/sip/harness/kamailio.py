@@ -63,7 +63,7 @@ request_route {
 
 class Kamailio:
     """One kamailio. next_hop: URI that every call goes to. Without it the user part of the
-    Request-URI names a port of loopback and a transport, as ``hop_user`` makes it.
+    Request-URI ends with a port of loopback and a transport: "hop-5090-tcp".
     """
 
     def __init__(self, folder: Path, authority: Authority, next_hop: str = "") -> None:
@@ -76,8 +76,8 @@ class Kamailio:
         rule = (
             f'$du = "{next_hop}";'
             if next_hop
-            else '$du = "sip:127.0.0.1:" + $(rU{s.select,1,-}) + ";transport=" '
-            "+ $(rU{s.select,2,-});"
+            else '$du = "sip:127.0.0.1:" + $(rU{s.select,-2,-}) + ";transport=" '
+            "+ $(rU{s.select,-1,-});"
         )
         text = _CONFIG
         for name, value in {
@@ -107,7 +107,12 @@ class Kamailio:
         """The URI of a listener: "udp", "tcp" or "tls"."""
         return f"sip:{self.at(kind)}{'' if kind == 'udp' else f';transport={kind}'}"
 
+    def where(self, kind: str) -> tuple[str, int]:
+        """The address of a listener."""
+        return "127.0.0.1", self._ports[kind]
+
     def at(self, kind: str) -> str:
+        """The same as a URI writes it."""
         return f"127.0.0.1:{self._ports[kind]}"
 
     def check_log(self) -> None:
@@ -124,8 +129,3 @@ class Kamailio:
         self.check_log()
         code = self._program.end()
         assert code == 0, f"kamailio ended with {code}:\n{self._program.log()[-4000:]}"
-
-
-def hop_user(port: int, kind: str) -> str:
-    """The user part that has a kamailio without ``next_hop`` send the call to ``port``."""
-    return f"hop-{port}-{kind}"

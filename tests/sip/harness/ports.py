@@ -20,7 +20,7 @@ _senders: dict[str, set[int]] = {"udp": set(), "tcp": set(), "phone": set()}
 
 
 def sends_from(kind: str, port: int) -> None:
-    """Note a port from which a daemon sends ("udp", "tcp"), or to which it may connect ("phone")."""
+    """Note a port that a daemon sends from ("udp", "tcp"), or may connect to ("phone")."""
     if kind in _senders:
         _senders[kind].add(port)
 
