@@ -10,6 +10,7 @@ from dlgmgmt.dialog.wheel import Timer, TimerWheel
 from dlgmgmt.sip import grammar
 from dlgmgmt.sip.flow import Flow
 from dlgmgmt.sip.grammar import Via
+from dlgmgmt.sip.guard import Source
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.transaction import ClientTransaction, ClientUser, ServerTransaction
@@ -60,6 +61,8 @@ class TransactionStack:
 
     def forget_server(self, transaction: ServerTransaction) -> None:
         """Take a terminated server transaction out."""
+        if transaction.source is not None:
+            transaction.source.alive -= 1
         self.servers.pop(transaction.key, None)  # type: ignore[call-overload]
 
     def forget_client(self, transaction: ClientTransaction) -> None:
@@ -86,9 +89,14 @@ class TransactionStack:
         """A To-tag for an own reply, 64 random bits (RFC 3261 19.3)."""
         return f"{self._rng.getrandbits(64):x}"
 
-    def new_server(self, key: ServerKey, request: Message, flow: Flow) -> ServerTransaction:
-        """Make and keep a server transaction."""
+    def new_server(
+        self, key: ServerKey, request: Message, flow: Flow, source: Source | None = None
+    ) -> ServerTransaction:
+        """Make and keep a server transaction; it counts as one of ``source``."""
         transaction = ServerTransaction(self, key, request, flow)
+        if source is not None:
+            transaction.source = source
+            source.alive += 1
         self.servers[key] = transaction
         return transaction
 

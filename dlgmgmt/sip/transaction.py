@@ -14,6 +14,7 @@ from typing import Protocol
 from dlgmgmt.dialog.wheel import Timer
 from dlgmgmt.sip import build
 from dlgmgmt.sip.flow import Flow
+from dlgmgmt.sip.guard import Source
 from dlgmgmt.sip.message import Message
 
 
@@ -52,8 +53,9 @@ class Stack(Protocol):
 class ServerTransaction:
     """A server transaction (17.2.1 for INVITE, 17.2.2 otherwise).
 
-    key: its place in the stack's table. flow: where replies go. user: the core's
-    response context. on_ack: called when an ACK confirms a non-2xx final reply.
+    key: its place in the stack's table. flow: where replies go. source: whose limits it counts
+    for. user: the core's response context. on_ack: called when an ACK confirms a non-2xx final
+    reply.
     """
 
     __slots__ = (
@@ -67,6 +69,7 @@ class ServerTransaction:
         "key",
         "on_ack",
         "request",
+        "source",
         "state",
         "user",
     )
@@ -76,6 +79,7 @@ class ServerTransaction:
         self.key = key
         self.request: Message | None = request
         self.flow = flow
+        self.source: Source | None = None
         self.invite = request.method == "INVITE"
         self.state = TxState.PROCEEDING if self.invite else TxState.TRYING
         self.user: object | None = None
