@@ -154,6 +154,7 @@ IMS_DIALOG: Table = MappingProxyType(
         "noack_timeout": v.integer(1, 86_400),
         "end_timeout": v.integer(1, 86_400),
         "timeout_noreset": v.switch(),
+        "session_timers": v.switch(),
         "ka_timer": v.integer(0, 86_400),
         "ka_interval": v.integer(1, 86_400),
         "ka_failed_limit": v.integer(1, 1000),

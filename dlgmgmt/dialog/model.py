@@ -66,6 +66,7 @@ class OutLeg:
         "h_entry",
         "probes",
         "referred",
+        "session_end",
         "shifts",
         "to_tag",
         "to_uri",
@@ -87,6 +88,8 @@ class OutLeg:
         self.confirmed = False
         self.confirmed_at = 0.0
         self.acked = False
+        # When its session timer has run out (RFC 4028), on the monotonic clock; 0 without one.
+        self.session_end = 0.0
         self.dflags = 0
         # Directions in which a party has sent a REFER itself.
         self.referred: tuple[Direction, ...] = ()
@@ -235,6 +238,7 @@ class Dialog:
         "profiles",
         "removed",
         "req_uri",
+        "session_ts",
         "sflags",
         "snapshot",
         "start_ts",
@@ -270,11 +274,13 @@ class Dialog:
         self.start_ts = 0
         self.end_ts = 0
         self.timeout = 0
+        # When the session timer ends the call; 0 without one.
+        self.session_ts = 0
         self.timeout_bye = False
         self.timeout_noreset = False
         self.timer: Timer | None = None
-        # Bounds what the dialog timeout does not: ringing, the ACKs of several legs, and the wait
-        # for transactions once deleted.
+        # Bounds what the dialog timeout does not: ringing, sessions, the ACKs of several legs, and
+        # the wait for transactions once deleted.
         self.limit: Timer | None = None
         self.holds = 0
         self.removed = False
@@ -336,7 +342,7 @@ class Dialog:
             self.start_ts,
             self.end_ts,
             self.lifetime,
-            self.timeout,
+            min(self.timeout, self.session_ts) if self.session_ts else self.timeout,
             self.toroute,
             self.dflags,
             self.sflags,

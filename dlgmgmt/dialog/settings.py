@@ -35,6 +35,8 @@ class DialogSettings:
     noack_timeout: how long an answered leg may wait for its ACK.
     end_timeout: how long a deleted dialog is kept for its transactions at most.
     timeout_noreset: whether sequential requests leave the timeout alone.
+    session_timers: whether a call ends when the session timer that its parties agreed on (RFC 4028)
+        has run out and neither of them has refreshed it.
     ka_timer: time between two looks for dialogs that are due for a keep-alive; 0 for none.
     ka_interval: time between two keep-alives to one side.
     ka_failed_limit: failures in a row that end the call.
@@ -65,6 +67,7 @@ class DialogSettings:
     noack_timeout: int = 60
     end_timeout: int = 300
     timeout_noreset: bool = False
+    session_timers: bool = True
     ka_timer: int = 30
     ka_interval: int = 30
     ka_failed_limit: int = 1

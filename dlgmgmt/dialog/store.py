@@ -45,7 +45,7 @@ class Store:
         self._wheel_lock = threading.Lock()
         self.on_expiry: Callable[[Dialog], None] = _nobody
         self.on_overdue: Callable[[Dialog], None] = _nobody
-        self.on_unacked: Callable[[Dialog], None] = _nobody
+        self.on_legs_due: Callable[[Dialog], None] = _nobody
 
     def entry_of(self, callid: str) -> Entry:
         """The hash entry that a Call-ID belongs to."""
@@ -102,9 +102,24 @@ class Store:
         """Bound how long a dialog may go unanswered (``early_timeout``)."""
         self._limit(dialog, self.settings.early_timeout, lambda: self.on_expiry(dialog))
 
-    def limit_acks(self, dialog: Dialog, seconds: float) -> None:
-        """Look in ``seconds`` which legs of several have no ACK yet. Entry lock held."""
-        self._limit(dialog, seconds, lambda: self.on_unacked(dialog))
+    def session_left(self, dialog: Dialog) -> float | None:
+        """Seconds until the first session timer of an answered leg has run out, None without one.
+
+        Entry lock held.
+        """
+        if not self.settings.session_timers:
+            return None
+        ends = [leg.session_end for leg in dialog.confirmed_legs() if leg.session_end]
+        return max(min(ends) - self.monotonic(), 0.0) if ends else None
+
+    def limit_session(self, dialog: Dialog, seconds: float) -> None:
+        """End the dialog in ``seconds``, as its timeout would. Entry lock held."""
+        self._limit(dialog, seconds, lambda: self.on_expiry(dialog))
+        dialog.session_ts = int(self.wall() + seconds)
+
+    def limit_legs(self, dialog: Dialog, seconds: float) -> None:
+        """Look in ``seconds`` which legs of several have to go. Entry lock held."""
+        self._limit(dialog, seconds, lambda: self.on_legs_due(dialog))
 
     def limit_end(self, dialog: Dialog) -> None:
         """Bound how long a deleted dialog is kept (``end_timeout``). Entry lock held."""
@@ -115,11 +130,13 @@ class Store:
         with self._wheel_lock:
             self._wheel.cancel(dialog.limit)
         dialog.limit = None
+        dialog.session_ts = 0
 
     def _limit(self, dialog: Dialog, seconds: float, fire: Callable[[], None]) -> None:
         with self._wheel_lock:
             self._wheel.cancel(dialog.limit)
             dialog.limit = self._wheel.set(self.monotonic() + seconds, fire)
+        dialog.session_ts = 0
 
     def due(self) -> list[Callable[[], None]]:
         """The timeouts that have come; the caller runs them, holding no lock."""

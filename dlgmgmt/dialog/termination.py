@@ -11,16 +11,18 @@ import itertools
 
 from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.events import EventType
+from dlgmgmt.dialog.limits import set_limits
 from dlgmgmt.dialog.model import Dialog, Entry, OutLeg, Side, Termination
 from dlgmgmt.dialog.states import Event, State
 from dlgmgmt.dialog.store import TICK
 from dlgmgmt.dialog.table import DialogTable
-from dlgmgmt.dialog.tracker import await_acks
 
 WAITING_FOR_ACK = "waiting for ACK"
 PENDING = "pending"
 
 NO_ACK = "noack_timeout"
+TIME_OUT = "dialog_timeout"
+SESSION_END = "session_expired"
 
 
 class Terminations:
@@ -72,25 +74,80 @@ class Terminations:
         return self._ordered(order, EventType.TERMINATED)
 
     def expired(self, dialog: Dialog) -> Termination | None:
-        """The dialog's timeout has come; None if there is nobody to tell.
+        """The dialog's timeout or the end of its session has come; None if there is nobody to tell.
 
         That is so if it was set anew or the dialog has ended, and without ``send_bye``: then the
         dialog leaves, and the phones find out by themselves.
         """
-        order, gone = None, False
         with dialog.entry.lock:
             ringing = dialog.state in (State.UNCONFIRMED, State.EARLY)
             timer = dialog.limit if ringing else dialog.timer
-            if dialog.state is State.DELETED or timer is None or timer.active:
+            if dialog.state is State.DELETED or timer is None:
                 return None
-            self.table.counters.add_expired()
+            if timer.active and not self._session_over(dialog):
+                return None
             reason = self._why_expired(dialog)
-            settings = self.table.settings
-            if reason != "dialog_timeout" or settings.send_bye or dialog.timeout_bye:
-                order = self._order(dialog, Event.TIMEOUT, reason, "")
+            order, gone = self._expire(dialog, reason)
+        return self._expired(dialog, reason, order, gone=gone)
+
+    def legs_due(self, dialog: Dialog) -> Termination | None:
+        """End the legs of a call with several answers whose time is over.
+
+        Those whose ACK has not come, or else those whose session timer has run out. None if there
+        is nobody to tell; the order is that of the whole dialog if there is no other leg.
+        """
+        with dialog.entry.lock:
+            if dialog.state is not State.CONCURRENT:
+                return None
+            late, reason = self._late_legs(dialog)
+            if not late:
+                set_limits(self.table, dialog)
+                return None
+            whole = len(late) == len(dialog.confirmed_legs())
+            if whole:
+                order, gone = self._expire(dialog, reason)
             else:
-                self.table.change(dialog, Event.TIMEOUT)
-                gone = self.table.drop_if_done(dialog)
+                order, gone = self._end_legs(dialog, late, reason), False
+        if whole:
+            return self._expired(dialog, reason, order, gone=gone)
+        if order is not None:
+            self.table.remember(order)
+        for leg in late:
+            self.table.publish(EventType.LEG_ENDED, dialog, leg.to_tag, reason)
+        return order
+
+    def _late_legs(self, dialog: Dialog) -> tuple[list[OutLeg], str]:
+        """Entry lock held."""
+        now, limit = self.table.monotonic(), self.table.settings.noack_timeout
+        legs = dialog.confirmed_legs()
+        late = [leg for leg in legs if not leg.acked and leg.confirmed_at + limit <= now]
+        if late or not self.table.settings.session_timers:
+            return late, NO_ACK
+        return [leg for leg in legs if 0 < leg.session_end < now + TICK], SESSION_END
+
+    def _session_over(self, dialog: Dialog) -> bool:
+        if dialog.state not in (State.CONFIRMED, State.CONFIRMED_NA):
+            return False
+        left = self.table.session_left(dialog)
+        # The timer may be a rounding away from the moment that is computed anew here.
+        return left is not None and left < TICK
+
+    def _tells(self, dialog: Dialog, reason: str) -> bool:
+        """Whether an end for this reason is told to the parties."""
+        late = reason in (TIME_OUT, SESSION_END)
+        return not late or self.table.settings.send_bye or dialog.timeout_bye
+
+    def _expire(self, dialog: Dialog, reason: str) -> tuple[Termination | None, bool]:
+        """End a dialog whose time is over; whether it has left the table. Entry lock held."""
+        self.table.counters.add_expired()
+        if self._tells(dialog, reason):
+            return self._order(dialog, Event.TIMEOUT, reason, ""), False
+        self.table.change(dialog, Event.TIMEOUT)
+        return None, self.table.drop_if_done(dialog)
+
+    def _expired(
+        self, dialog: Dialog, reason: str, order: Termination | None, *, gone: bool
+    ) -> Termination | None:
         if order is not None:
             return self._ordered(order, EventType.EXPIRED)
         self.table.publish(EventType.EXPIRED, dialog, detail=reason)
@@ -98,36 +155,12 @@ class Terminations:
             self.table.publish(EventType.DESTROYED, dialog)
         return None
 
-    def unacked(self, dialog: Dialog) -> Termination | None:
-        """End the legs of a call with several answers whose ACK has not come in time.
-
-        None if there is none; the order is that of the whole dialog if there is no other leg.
-        """
-        now, limit = self.table.monotonic(), self.table.settings.noack_timeout
-        with dialog.entry.lock:
-            if dialog.state is not State.CONCURRENT:
-                return None
-            legs = dialog.confirmed_legs()
-            late = [leg for leg in legs if not leg.acked and leg.confirmed_at + limit <= now]
-            if not late:
-                await_acks(self.table, dialog)
-                return None
-            if len(late) == len(legs):
-                self.table.counters.add_expired()
-                order = self._order(dialog, Event.TIMEOUT, NO_ACK, "")
-            else:
-                order = self._end_legs(dialog, late)
-        if order.dialog.termination is order:
-            return self._ordered(order, EventType.EXPIRED)
-        self.table.remember(order)
-        for leg in late:
-            self.table.publish(EventType.LEG_ENDED, dialog, leg.to_tag, order.reason)
-        return order
-
-    def _end_legs(self, dialog: Dialog, late: list[OutLeg]) -> Termination:
+    def _end_legs(self, dialog: Dialog, late: list[OutLeg], reason: str) -> Termination | None:
         """Take some legs off a dialog that goes on with others. Entry lock held."""
-        order = self._new(dialog, 408, NO_ACK, "")
-        self._tell(order, late)
+        order: Termination | None = None
+        if self._tells(dialog, reason):
+            order = self._new(dialog, 408, reason, "")
+            self._tell(order, late)
         for leg in late:
             dialog.end_leg(leg, 200, "timeout")
         left = dialog.confirmed_legs()
@@ -137,7 +170,7 @@ class Terminations:
             self.table.change(dialog, Event.BYE_LEAVES_ACKED_LEG)
         else:
             self.table.change(dialog, Event.BYE_LEAVES_UNACKED_LEG)
-        await_acks(self.table, dialog)
+        set_limits(self.table, dialog)
         return order
 
     def _why_expired(self, dialog: Dialog) -> str:
@@ -148,7 +181,7 @@ class Terminations:
             # The timer may be a rounding away from the moment that is computed anew here.
             if left is not None and left < TICK:
                 return NO_ACK
-        return "dialog_timeout"
+        return SESSION_END if self._session_over(dialog) else TIME_OUT
 
     def _order(self, dialog: Dialog, event: Event, reason: str, extra_headers: str) -> Termination:
         """Delete ``dialog`` and say who is to be told. Entry lock held."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dlgmgmt.dialog.events import EventType
+from dlgmgmt.dialog.limits import grace, set_limits
 from dlgmgmt.dialog.model import MAX_LEGS, Dialog, Direction, OutLeg
 from dlgmgmt.dialog.states import Event, IllegalEvent, State
 from dlgmgmt.dialog.table import DialogTable
@@ -39,7 +40,7 @@ class InviteReply(NamedTuple):
     """What a reply to the initial INVITE says of its leg; texts as they stand in the message.
 
     route_set: for requests towards the callee, nearest hop first. has_route_set: whether the
-    reply carried Record-Route at all.
+    reply carried Record-Route at all. session: seconds of a 2xx's session timer, 0 without one.
     """
 
     branch: int
@@ -49,6 +50,7 @@ class InviteReply(NamedTuple):
     route_set: tuple[str, ...]
     has_route_set: bool
     bind_addr: str
+    session: int = 0
 
 
 class Tracker:
@@ -98,10 +100,15 @@ class Tracker:
                 if self.table.change(dialog, Event.PROVISIONAL) is not was:
                     kind = EventType.EARLY
             elif not leg.confirmed:
+                self._refresh(leg, reply.session)
                 kind = self._answered(dialog, leg)
         if kind is not None:
             self.table.publish(kind, dialog, reply.to_tag)
         return leg
+
+    def _refresh(self, leg: OutLeg, session: int) -> None:
+        now = self.table.monotonic()
+        leg.session_end = now + session + grace(session) if session > 0 else 0.0
 
     def _answered(self, dialog: Dialog, leg: OutLeg) -> EventType:
         was = dialog.state
@@ -119,10 +126,10 @@ class Tracker:
             # From now on the dialog timeout is that of a call: each ACK is waited for by itself.
             if was is State.CONFIRMED_NA:
                 self._arm(dialog)
-            await_acks(self.table, dialog)
+            set_limits(self.table, dialog)
         else:
             dialog.start_ts = int(self.table.wall())
-            await_acks(self.table, dialog)
+            set_limits(self.table, dialog)
             # The branches that lost are being cancelled: their legs are no part of this call. A
             # 2xx that crosses the CANCEL brings its leg back.
             for other in [other for other in dialog.legs.values() if not other.confirmed]:
@@ -251,17 +258,29 @@ class Tracker:
         else:
             self.table.change(dialog, Event.BYE_LEAVES_UNACKED_LEG)
         dialog.end_leg(leg, 200, "bye")
-        await_acks(self.table, dialog)
+        set_limits(self.table, dialog)
         return EventType.LEG_ENDED
 
     def response(
-        self, match: Match, method: str, code: int, sender_contact: str, reply_contact: str
+        self,
+        match: Match,
+        method: str,
+        code: int,
+        sender_contact: str,
+        reply_contact: str,
+        *,
+        session: int = 0,
+        reliable: bool = False,
     ) -> None:
-        """A final reply within the dialog.
+        """A reply within the dialog; reliable: a provisional one that is sent reliably (RFC 3262).
 
-        A 2xx to a target refresh request moves both contacts (RFC 3261 12.2.1.2, 12.2.2).
+        A 2xx to a target refresh request moves both contacts (RFC 3261 12.2.1.2, 12.2.2). So does
+        a reliable provisional reply to a re-INVITE, and what becomes of the re-INVITE afterwards
+        does not move them back (RFC 6141 4). session: seconds of a 2xx's session timer; a 2xx to
+        INVITE or UPDATE without one ends the timer (RFC 4028 7.2).
         """
-        if not 200 <= code < 300 or method not in TARGET_REFRESH:
+        final = 200 <= code < 300
+        if method not in TARGET_REFRESH or not (final or (reliable and method == "INVITE")):
             return
         dialog, leg, direction, _ = match
         if leg is None:
@@ -276,6 +295,11 @@ class Tracker:
                 dialog.caller_contact = caller
             if callee:
                 leg.callee_contact = callee
+            refresh = final and method in ("INVITE", "UPDATE")
+            # Before the answer there is no session yet.
+            if refresh and leg.confirmed and dialog.state is not State.DELETED:
+                self._refresh(leg, session)
+                set_limits(self.table, dialog)
 
     def invite_passed(self, dialog: Dialog, to_tag: str, code: int, message: object | None) -> None:
         """A reply to the initial INVITE goes to the caller."""
@@ -298,22 +322,6 @@ class Tracker:
 
     def _arm(self, dialog: Dialog) -> None:
         self.table.arm(dialog, dialog.lifetime)
-
-
-def await_acks(table: DialogTable, dialog: Dialog) -> None:
-    """Set the timers of legs whose ACK has not come (``noack_timeout``). Entry lock held.
-
-    A single leg is the call, and its dialog timeout is short until the ACK. Among several, a leg
-    is ended without the others, and the dialog timeout runs on.
-    """
-    left = table.ack_left(dialog)
-    if left is None:
-        table.unlimit(dialog)
-    elif dialog.state is State.CONCURRENT:
-        table.limit_acks(dialog, left)
-    else:
-        table.unlimit(dialog)
-        table.arm(dialog, min(dialog.lifetime, left))
 
 
 def _hung_up(dialog: Dialog, to_tag: str) -> bool:

@@ -89,6 +89,22 @@ NEWER_PARAMETERS = (
         example="timeout_noreset = true",
     ),
     Entry(
+        name="session_timers",
+        chapter="5+",
+        kind=_P,
+        summary="whether a call ends when its session timer (RFC 4028) has run out",
+        type="true or false (or 1 or 0)",
+        text="""
+            The parties of a call may agree that one of them refreshes it, by re-INVITE or UPDATE,
+            before an interval is over: the Session-Expires of a 2xx. With true, a call that is not
+            refreshed in time ends a third of the interval later, 32 seconds at most, as it would
+            at its timeout: both sides are sent a BYE if send_bye is true. Until then the list
+            shows this moment as its timeout. The headers themselves pass as they are. With false
+            only the parties look at the timer.
+            """,
+        example="session_timers = false",
+    ),
+    Entry(
         name="ka_timer",
         chapter="5+",
         kind=_P,

@@ -19,6 +19,7 @@ _KEEPALIVE = "tests/unit/sip/test_keepalive.py"
 _FUNCTIONS = "tests/unit/routing/test_dialog_functions.py"
 _OPENING = "tests/unit/routing/test_routes_dialog.py"
 _DISPATCHER = "tests/unit/commands/test_dispatcher.py"
+_SESSION_TIMERS = "tests/unit/sip/test_session_timers.py"
 _SIP_KILLS = "tests/sip/test_kills.py"
 _SIP_SETTINGS = "tests/sip/test_own_settings.py"
 _SIP_KEEPALIVE = "tests/sip/test_keepalive.py"
@@ -109,6 +110,11 @@ PARAMETERS = {
     ),
     "timeout_noreset": node_ids(
         _TIMEOUTS, "test_sequential_requests_start_it_anew_unless_it_is_to_be_left_alone"
+    ),
+    "session_timers": node_ids(
+        _SESSION_TIMERS,
+        "test_a_call_that_is_not_refreshed_ends_after_its_session",
+        "test_session_timers_can_be_left_to_the_parties",
     ),
     "ruri_pvar": node_ids(_SIP_SCRIPTS, "test_dlg_flag_and_ruri_pvar")
     + node_ids(_FUNCTIONS, "test_ruri_pvar_gives_the_request_uri"),

@@ -24,6 +24,7 @@ COMPACT = {
     "o": "event",
     "r": "refer-to",
     "u": "allow-events",
+    "x": "session-expires",
 }
 # Spelling as met, with its colon -> name; filled up to a bound, so that a stranger's inventions
 # cannot grow it.

@@ -10,6 +10,7 @@ from dlgmgmt.dialog.tracker import TARGET_REFRESH, InviteReply, Match, Tracker
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.session_timer import session_of
 from dlgmgmt.sip.terminate import Terminator
 
 _LOG = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ class InviteObserver:
             contact = reply.contact_uri
         except BadMessage:
             contact = ""
+        session = session_of(reply) if reply.status >= 200 else 0
         return InviteReply(
-            branch, reply.status, to_tag, contact, route_set, own is not None, sent_from
+            branch, reply.status, to_tag, contact, route_set, own is not None, sent_from, session
         )
 
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
@@ -99,15 +101,25 @@ class RequestObserver:
         self._tracker = tracker
 
     def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
-        """A 2xx moves the remote targets."""
+        """A 2xx moves the remote targets and sets the session timer."""
         del branch, sent_from
-        if reply.status >= 200 and self._method in TARGET_REFRESH:
+        status = reply.status
+        reliable = status < 200 and reply.get("rseq") is not None
+        if (status >= 200 or reliable) and self._method in TARGET_REFRESH:
             try:
                 contact = reply.contact_uri
             except BadMessage:
                 contact = ""
-            self._tracker.response(self._match, self._method, reply.status, self._contact, contact)
-        self._tracker.reply_within(self._match, reply.status, reply)
+            self._tracker.response(
+                self._match,
+                self._method,
+                status,
+                self._contact,
+                contact,
+                session=session_of(reply) if status >= 200 else 0,
+                reliable=reliable,
+            )
+        self._tracker.reply_within(self._match, status, reply)
         return True
 
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:

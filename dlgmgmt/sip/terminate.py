@@ -94,7 +94,7 @@ class Terminator:
         self._submit = submit
         self._extra = extra_headers
         self._sender = InDialogSender(core)
-        self._table.on_unacked = self.unacked
+        self._table.on_legs_due = self.legs_due
 
     # -- orders, from any thread ---------------------------------------------------------------
 
@@ -134,9 +134,9 @@ class Terminator:
         if order is not None:
             self.execute(order)
 
-    def unacked(self, dialog: Dialog) -> None:
-        """The ACK of one leg of several has not come in time."""
-        order = self._orders.unacked(dialog)
+    def legs_due(self, dialog: Dialog) -> None:
+        """The ACK of one leg of several has not come in time, or its session is over."""
+        order = self._orders.legs_due(dialog)
         if order is not None:
             self.execute(order)
 

@@ -81,6 +81,7 @@ PARAMETERS: dict[str, tuple[object, dict[str, object], list[str], str]] = {
     "noack_timeout": (60, {"86400": 86400}, ["1.0", "86401"], DAY),
     "end_timeout": (300, {"60": 60}, ["[]", "-5"], DAY),
     "timeout_noreset": (False, {"1": True}, ['"1"', "3"], SWITCH),
+    "session_timers": (True, {"0": False}, ['"off"', "2"], SWITCH),
     "ka_timer": (30, {"0": 0, "10": 10}, ['"1"', "-1"], "allowed: an integer from 0 to 86400"),
     "ka_interval": (30, {"60": 60}, ["true", "0"], DAY),
     "ka_failed_limit": (1, {"3": 3}, ['"3"', "0"], "allowed: an integer from 1 to 1000"),

@@ -45,6 +45,7 @@ OTHERS = {
     "noack_timeout": "30",
     "end_timeout": "60",
     "timeout_noreset": "true",
+    "session_timers": "false",
     "ka_timer": "7",
     "ka_interval": "7",
     "ka_failed_limit": "3",

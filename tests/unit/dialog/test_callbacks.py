@@ -153,7 +153,7 @@ def test_a_leg_that_the_daemon_ends_is_no_request() -> None:
     core.down("ACK", 10, "bob")
     log.on(dialog)
     core.now = 31.0
-    assert core.orders.unacked(dialog) is not None
+    assert core.orders.legs_due(dialog) is not None
     assert log.heard == []
 
 

@@ -57,7 +57,7 @@ class Exchange:
                 version="",
             ),
         )
-        self.core.table.on_unacked = self.unacked
+        self.core.table.on_legs_due = self.unacked
         self.made = 0
 
     # -- a call's messages ---------------------------------------------------------------------
@@ -130,7 +130,7 @@ class Exchange:
 
     def unacked(self, dialog: Dialog) -> None:
         """Legs of several answers were not acknowledged: the call goes on with the others."""
-        order = self.core.orders.unacked(dialog)
+        order = self.core.orders.legs_due(dialog)
         if order is not None:
             self.seen["expired"] += dialog.state is State.DELETED
             self.seen["legs"] += dialog.state is not State.DELETED

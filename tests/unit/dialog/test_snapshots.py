@@ -69,7 +69,7 @@ def steps(core: Core, dialog: Dialog) -> dict[str, Callable[[str, str, int], obj
             dialog.entry.index, dialog.h_id, reason="x", only="callee"
         ),
         "wait": wait,
-        "unacked": lambda _tag, _, _number: orders.unacked(dialog),
+        "unacked": lambda _tag, _, _number: orders.legs_due(dialog),
         "enter": enter,
         "leave": leave,
         "set variable": lambda tag, method, number: table.set_var(dialog, tag, f"{method}{number}"),
@@ -117,7 +117,7 @@ def listed(core: Core) -> list[Snapshot]:
 @example([("enter", "bob", "ACK", 0), ("ring", "bob", "ACK", 0), ("wait", "bob", "ACK", 10)])
 def test_a_snapshot_never_outlives_a_change(script: list[tuple[str, str, str, int]]) -> None:
     core = Core(WITH_PROFILES)
-    core.table.on_unacked = void(core.orders.unacked)
+    core.table.on_legs_due = void(core.orders.legs_due)
     known = steps(core, core.invite())
     for name, tag, method, number in script:
         try:

@@ -164,10 +164,10 @@ class Unacked:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.orders: list[Termination] = []
-        core.table.on_unacked = self.unacked
+        core.table.on_legs_due = self.unacked
 
     def unacked(self, dialog: Dialog) -> None:
-        order = self.core.orders.unacked(dialog)
+        order = self.core.orders.legs_due(dialog)
         if order is not None:
             self.orders.append(order)
 
