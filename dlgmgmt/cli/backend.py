@@ -8,6 +8,9 @@ from typing import Any, NamedTuple, Protocol
 Dialog = Mapping[str, Any]
 """A dialog as dlg.list shows it; over the FIFO with the keys that MI has."""
 
+Traced = Mapping[str, Any]
+"""A message as dlg.trace shows it."""
+
 DELETED = 6
 EARLY = frozenset({1, 2})
 OPEN_OUTCOMES = frozenset({"pending", "waiting for ACK"})
@@ -23,7 +26,7 @@ class Unreachable(BackendError):
 
 
 class NotFound(Exception):
-    """The daemon knows no such dialog; the text is its own."""
+    """The daemon knows no such thing; the text is its own."""
 
 
 class Tags(NamedTuple):
@@ -54,15 +57,18 @@ class Backend(Protocol):
         dlg.end_dlg does, or an empty object where that is not told.
         """
 
+    def trace(self, callid: str, after: int) -> list[Traced]:
+        """Some messages with this Call-ID, those after the number ``after``; raises NotFound."""
+
     def termination(self, number: int) -> dict[str, Any]:
         """How a termination has gone so far; raises NotFound."""
 
 
-def checked(dialogs: object) -> list[Dialog]:
-    """A list of dialogs out of decoded JSON; raises BackendError if it is none."""
-    if not isinstance(dialogs, list) or not all(isinstance(item, dict) for item in dialogs):
-        raise BackendError("the answer is not a list of dialogs")
-    return dialogs
+def checked(items: object, what: str = "dialogs") -> list[Mapping[str, Any]]:
+    """A list of objects out of decoded JSON; raises BackendError if it is none."""
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise BackendError(f"the answer is not a list of {what}")
+    return items
 
 
 def text(value: object) -> str:

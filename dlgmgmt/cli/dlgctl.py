@@ -1,4 +1,4 @@
-"""dlgctl: list, show, kill and count the calls of a running daemon."""
+"""dlgctl: list, show, trace, kill and count the calls of a running daemon."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dlgmgmt.cli.codes import FAILED, INTERRUPTED, NOT_FOUND, OK, USAGE
 from dlgmgmt.cli.http import HttpBackend
 from dlgmgmt.cli.kill import Order, kill
 from dlgmgmt.cli.text import complain, terminal_width, visible
+from dlgmgmt.cli.trace import trace
 
 DEFAULT_URL = "http://127.0.0.1:8080/RPC"
 _CODES = """\
@@ -24,7 +25,7 @@ exit codes:
   0  done
   1  the daemon was not reached, or did not answer as it should
   2  wrong usage
-  3  no such dialog
+  3  no such dialog, or no message of it is kept
   4  several dialogs match: they are listed, none is killed
   5  not confirmed
 
@@ -103,7 +104,7 @@ def _common(parser: argparse.ArgumentParser, *, top: bool) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="dlgctl",
-        description="List, show, kill and count the calls of a running dlgmgmt.",
+        description="List, show, trace, kill and count the calls of a running dlgmgmt.",
         epilog=_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -121,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     add("list", "list all calls")
     show = add("show", "show everything about the calls with a Call-ID")
     show.add_argument("callid", metavar="CALLID")
+    log = add("trace", "print the messages of a call that the daemon still keeps")
+    log.add_argument("callid", metavar="CALLID")
+    log.add_argument("--follow", action="store_true", help="go on with those that come")
     end = add("kill", "end one call: both sides are told")
     end.add_argument("callid", metavar="CALLID")
     end.add_argument("ftag", metavar="FTAG", nargs="?", help="the caller's tag")
@@ -224,6 +228,8 @@ def _run(options: argparse.Namespace, backend: Backend) -> int:
                 print(line)
         case "show":
             return _show(options, backend)
+        case "trace":
+            return trace(backend, options.callid, follow=options.follow, as_json=options.json)
         case "kill":
             tags = None if options.ftag is None else Tags(options.ftag, options.ttag)
             return kill(

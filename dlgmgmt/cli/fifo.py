@@ -6,10 +6,18 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dlgmgmt.cli.backend import BackendError, Dialog, NotFound, Tags, Unreachable, ims_state
+from dlgmgmt.cli.backend import (
+    BackendError,
+    Dialog,
+    NotFound,
+    Tags,
+    Traced,
+    Unreachable,
+    ims_state,
+)
 from mi_fifo import DaemonUnavailable, MiAnswer, MiClientError, MiNode, MiText, call, parse_tree
 
-_NO_SUCH_DIALOG = 404
+_NOT_FOUND = 404
 # ims_dialog's numbers to those of the dialog module's ``state``.
 _STATES = {1: 1, 2: 2, 5: 3, 4: 4, 7: 4, 6: 5}
 _STATS = {1: "starting", 2: "connecting", 5: "answering", 4: "ongoing", 7: "ongoing"}
@@ -53,7 +61,7 @@ class FifoBackend:
             tags = Tags(dialog["caller"]["tag"], legs[0]["to_tag"])
         params = [callid, tags.first, tags.second, *([headers] if headers else [])]
         answer = self._call("dlg_terminate_dlg", params)
-        if answer.code == _NO_SUCH_DIALOG:
+        if answer.code == _NOT_FOUND:
             raise NotFound(f"{answer.code} {answer.text}")
         self._expect_ok(answer)
         return {}
@@ -62,9 +70,17 @@ class FifoBackend:
         """See Backend; MI does not tell."""
         raise NotFound(f"termination {number} is told over HTTP alone")
 
+    def trace(self, callid: str, after: int) -> list[Traced]:
+        """See Backend; line ends are all CRLF, and what is not printable is escaped."""
+        answer = self._call("dlg_trace", [callid, str(after)])
+        if answer.code == _NOT_FOUND:
+            raise NotFound(f"{answer.code} {answer.text}")
+        self._expect_ok(answer)
+        return [_message(node) for node in parse_tree(answer.lines)]
+
     def _list(self, *params: str) -> list[Dialog]:
         answer = self._call("dlg_list", params)
-        if params and answer.code == _NO_SUCH_DIALOG:
+        if params and answer.code == _NOT_FOUND:
             return []
         self._expect_ok(answer)
         return list(read_dialogs(parse_tree(answer.lines), int(time.time())))
@@ -108,6 +124,25 @@ def read_dialogs(nodes: Iterable[MiNode | MiText], now: int) -> Iterator[Dialog]
             raise BackendError(f"not a node of a dialog listing: {node.name[:80]}")
     if current is not None:
         yield current
+
+
+def _message(node: MiNode | MiText) -> dict[str, Any]:
+    if isinstance(node, MiText) or node.name != "message":
+        raise BackendError("the answer is not a list of messages")
+    children = [child for child in node.children if isinstance(child, MiNode)]
+    fields = {child.name: str(child.value or "") for child in children}
+    lines = [str(child.value or "")[1:-1] for child in children if child.name == "line"]
+    try:
+        moment = float(fields.get("time", ""))
+    except ValueError:
+        moment = 0.0
+    return {
+        "number": _integer(str(node.value)),
+        "time": moment,
+        **{name: fields.get(name, "") for name in ("direction", "transport", "local", "remote")},
+        "size": _number(fields, "size"),
+        "message": "\r\n".join(lines),
+    }
 
 
 def _dialog(attrs: Mapping[str, str | int], fields: Mapping[str, str], now: int) -> dict[str, Any]:

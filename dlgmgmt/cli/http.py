@@ -7,7 +7,7 @@ import json
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from dlgmgmt.cli.backend import BackendError, Dialog, NotFound, Tags, Unreachable, checked
+from dlgmgmt.cli.backend import BackendError, Dialog, NotFound, Tags, Traced, Unreachable, checked
 
 _MAX_REPLY = 1 << 30
 _UNKNOWN_CALLID = "Couldnt find callid in dialog"  # answered with 500, as Kamailio does
@@ -68,13 +68,20 @@ class HttpBackend:
         """See Backend."""
         return self._object("dlg.termination", number)
 
-    def _object(self, method: str, *params: object) -> dict[str, Any]:
+    def trace(self, callid: str, after: int) -> list[Traced]:
+        """See Backend."""
+        return checked(self._found("dlg.trace", callid, after), "messages")
+
+    def _found(self, method: str, *params: object) -> object:
         try:
-            result = self._call(method, *params)
+            return self._call(method, *params)
         except RpcError as error:
             if error.code == 404 or error.message == _UNKNOWN_CALLID:
                 raise NotFound(f"{error.code} {error.message}") from error
             raise
+
+    def _object(self, method: str, *params: object) -> dict[str, Any]:
+        result = self._found(method, *params)
         if not isinstance(result, dict):
             raise BackendError(f"{self.url}: the answer to {method} is not an object")
         return result

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.views import DialogView, Snapshot, TableCounts, TerminationView
+from dlgmgmt.sip.trace import Traced
 
 StatisticsProvider = Callable[[], Sequence[tuple[str, int]]]
 """Names and values of one group, in the order in which they are shown."""
@@ -55,6 +56,20 @@ class Terminator(Protocol):
         """End the dialog ``h_entry:h_id``."""
 
 
+class Tracing(Protocol):
+    """Copies of the messages; see dlgmgmt.sip.trace.Tracer."""
+
+    @property
+    def sending(self) -> bool:
+        """Whether copies are sent to a collector."""
+
+    def find(self, callid: str, after: int = 0) -> list[Traced] | None:
+        """The messages of a call, some at a time; None if there is not one."""
+
+    def switch(self, *, on: bool, collector: tuple[str, int] | None = None) -> None:
+        """Begin or cease to send copies; raises NoCollector."""
+
+
 def _platform() -> str:
     return f"{platform.machine() or 'unknown'}/{sys.platform}"
 
@@ -65,6 +80,7 @@ class CommandContext:
 
     clock: Unix time in seconds. start_time: when the daemon started, Unix seconds. version: of
     the daemon. statistics: groups of counters besides those of the dialog table, by group name.
+    tracing: None where no messages pass.
     """
 
     table: Dialogs
@@ -76,3 +92,4 @@ class CommandContext:
     platform: str = field(default_factory=_platform)
     runtime: str = field(default_factory=lambda: f"Python {platform.python_version()}")
     statistics: Mapping[str, StatisticsProvider] = field(default_factory=dict)
+    tracing: Tracing | None = None

@@ -33,6 +33,8 @@ class Failure(Enum):
     NO_DIALOG = "no such dialog"
     NO_STATISTICS = "no such statistics"
     NO_TERMINATION = "no such termination"
+    NO_TRACE = "no message with this Call-ID is kept"
+    NO_COLLECTOR = "there is no collector to send to"
     INTERNAL = "the command failed"
 
 
@@ -79,6 +81,8 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_MI, Failure.NO_DIALOG): (404, "Requested Dialog not found"),
         (_MI, Failure.NO_STATISTICS): (404, "Statistics Not Found"),
         (_MI, Failure.NO_TERMINATION): (404, "Termination not found"),
+        (_MI, Failure.NO_TRACE): (404, "Trace not found"),
+        (_MI, Failure.NO_COLLECTOR): (400, "No collector"),
         (_MI, Failure.INTERNAL): (500, "command '{name}' failed"),
         # JSON-RPC 2.0 section 5.1; the 4xx numbers are Kamailio's.
         (_RPC, Failure.UNKNOWN_COMMAND): (-32601, "Method not found"),
@@ -92,6 +96,8 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_RPC, Failure.NO_DIALOG): (404, "Dialog not found"),
         (_RPC, Failure.NO_STATISTICS): (404, "Statistics Not Found"),
         (_RPC, Failure.NO_TERMINATION): (404, "Termination not found"),
+        (_RPC, Failure.NO_TRACE): (404, "Trace not found"),
+        (_RPC, Failure.NO_COLLECTOR): (400, "No collector"),
         (_RPC, Failure.INTERNAL): (-32603, "Internal error"),
     }
 )

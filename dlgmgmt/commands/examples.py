@@ -84,3 +84,17 @@ ACTIVE: dict[str, object] = {
     "ongoing": 2,
     "all": 3,
 }
+
+TRACE: list[dict[str, object]] = [
+    {
+        "number": 17,
+        "time": 1795406476.25,
+        "direction": "in",
+        "transport": "udp",
+        "local": "192.0.2.10:5060",
+        "remote": "192.0.2.1:5060",
+        "size": 86,
+        "message": "OPTIONS sip:bob@example.com SIP/2.0\r\nCall-ID: ab12@192.0.2.1\r\n"
+        "CSeq: 1 OPTIONS\r\n\r\n",
+    }
+]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dlgmgmt.dialog.views import DialogView, Snapshot, TerminationView
+from dlgmgmt.sip.trace import Traced as Traced  # noqa: PLC0414 - part of a result
 
 
 @dataclass(slots=True, frozen=True)
@@ -70,6 +71,20 @@ class Statistics:
 
 
 @dataclass(slots=True, frozen=True)
+class TraceLog:
+    """Messages of a call, in their order."""
+
+    messages: tuple[Traced, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class TraceStatus:
+    """Whether copies of the messages are sent."""
+
+    enabled: bool
+
+
+@dataclass(slots=True, frozen=True)
 class CommandNames:
     """The commands of the protocol that asked."""
 
@@ -101,6 +116,8 @@ Result = (
     | TerminationStatus
     | ActiveStats
     | Statistics
+    | TraceLog
+    | TraceStatus
     | CommandNames
     | Uptime
     | Version

@@ -20,6 +20,9 @@ from dlgmgmt.commands.results import (
     Statistics,
     TerminationOrdered,
     TerminationStatus,
+    Traced,
+    TraceLog,
+    TraceStatus,
     Uptime,
     Version,
 )
@@ -70,6 +73,10 @@ def _render(result: Result) -> Iterable[MiItem]:
             return [MiNode(name, value) for name, value in result._asdict().items()]
         case Statistics(rows):
             return [MiText(f"{row.group}:{row.name} = {row.value}") for row in rows]
+        case TraceLog(messages):
+            return (_traced(message) for message in messages)
+        case TraceStatus(enabled):
+            return [MiText("on" if enabled else "off")]
         case CommandNames(names):
             return [MiText(name) for name in names]
         case Uptime(now, up_since):
@@ -89,6 +96,25 @@ def _listing(batches: Iterator[list[DialogView]], now: int) -> Iterator[MiItem]:
     for batch in batches:
         for view in batch:
             yield _dialog(view, now)
+
+
+def _traced(message: Traced) -> MiNode:
+    """A message; its lines stand in quotes, for some begin with a space that would not be seen."""
+    text = message.data.decode("utf-8", "surrogateescape")
+    return MiNode(
+        "message",
+        message.number,
+        (),
+        [
+            MiNode("time", f"{message.time:.6f}"),
+            MiNode("direction", message.direction),
+            MiNode("transport", message.transport),
+            MiNode("local", message.local_text),
+            MiNode("remote", message.remote_text),
+            MiNode("size", len(message.data)),
+            *(MiNode("line", f'"{line}"') for line in text.replace("\r\n", "\n").split("\n")),
+        ],
+    )
 
 
 # One format with % takes less time than an f-string with as many fields.

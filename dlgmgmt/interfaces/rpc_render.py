@@ -23,6 +23,9 @@ from dlgmgmt.commands.results import (
     Statistics,
     TerminationOrdered,
     TerminationStatus,
+    Traced,
+    TraceLog,
+    TraceStatus,
     Uptime,
     Version,
 )
@@ -238,6 +241,10 @@ def render(result: Result) -> object:
             return result._asdict()
         case Statistics(rows):
             return [f"{row.group}:{row.name} = {row.value}" for row in rows]
+        case TraceLog(messages):
+            return [_traced(message) for message in messages]
+        case TraceStatus(enabled):
+            return "Enabled" if enabled else "Disabled"
         case CommandNames(names):
             return list(names)
         case Uptime(now, up_since):
@@ -252,6 +259,19 @@ def render(result: Result) -> object:
 
 def _sides(record: TerminationView) -> list[dict[str, str]]:
     return [SideOutcome._asdict(side) for side in record.sides]
+
+
+def _traced(message: Traced) -> dict[str, object]:
+    return {
+        "number": message.number,
+        "time": message.time,
+        "direction": message.direction,
+        "transport": message.transport,
+        "local": message.local_text,
+        "remote": message.remote_text,
+        "size": len(message.data),
+        "message": message.data.decode("utf-8", "replace"),
+    }
 
 
 def clean(value: Any) -> Any:

@@ -6,6 +6,7 @@ these six bytes, value; all numbers in network order.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
 import socket
@@ -40,6 +41,22 @@ _ADDRESSES = {
 }
 # both ports, seconds, microseconds, protocol type, capture id
 _REST = struct.Struct("!HHHHHHHHHHHIHHHIHHHBHHHI")
+
+
+def collector_address(text: str) -> Address:
+    """The address in ``udp:host:port``, numeric, IPv6 in brackets; raises ValueError."""
+    transport, _, rest = text.partition(":")
+    host, _, port = rest.rpartition(":")
+    if transport != "udp" or not (port.isascii() and port.isdecimal() and len(port) <= 5):
+        raise ValueError(text)
+    address = (
+        ipaddress.IPv6Address(host[1:-1])
+        if host.startswith("[") and host.endswith("]")
+        else ipaddress.IPv4Address(host)
+    )
+    if not 0 < int(port) < 65_536:
+        raise ValueError(text)
+    return str(address), int(port)
 
 
 def callid_of(data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from dlgmgmt.sip.bound import host_text
 from dlgmgmt.sip.flow import Address, Tap, Transport
 from dlgmgmt.sip.hep import HepCounters, HepSender, callid_of
 from dlgmgmt.sip.settings import TraceSettings
@@ -46,6 +47,16 @@ class Traced(NamedTuple):
     local: Address
     remote: Address
     data: bytes
+
+    @property
+    def local_text(self) -> str:
+        """``host:port``, IPv6 in brackets."""
+        return f"{host_text(self.local[0])}:{self.local[1]}"
+
+    @property
+    def remote_text(self) -> str:
+        """As local_text."""
+        return f"{host_text(self.remote[0])}:{self.remote[1]}"
 
 
 class NoCollector(Exception):
@@ -198,6 +209,11 @@ class Tracer:
             found.append(Traced(number, when, direction, transport, (host, port), remote, data))
         return found
 
+    @property
+    def sending(self) -> bool:
+        """Whether copies are to be sent."""
+        return self.settings.enabled and self.settings.hep is not None
+
     def switch(self, *, on: bool, collector: Address | None = None) -> None:
         """Begin or cease to send copies, to ``collector`` if one is given.
 
@@ -259,17 +275,24 @@ class Tracer:
 
     def _open(self, settings: TraceSettings) -> None:
         if not settings.enabled or settings.hep is None:
+            _LOG.info("copies of the messages are not sent")
             return
+        where = f"udp:{host_text(settings.hep[0])}:{settings.hep[1]}"
         key = settings.hep_password.encode()
         try:
             self._sender = HepSender(settings.hep, settings.hep_id, key, self.hep)
         except OSError as error:
-            _LOG.error("no copies are sent to %s: %s", settings.hep[0], error.strerror or error)
+            _LOG.error("no copies are sent to %s: %s", where, error.strerror or error)
+        else:
+            _LOG.info("copies of the messages are sent to %s", where)
 
 
 def _local(transport: Transport, peer: Address) -> Address:
     return transport.address_towards(peer[0]), transport.port
 
 
-def _sending(settings: TraceSettings) -> tuple[object, ...]:
-    return settings.enabled, settings.hep, settings.hep_id, settings.hep_password
+def _sending(settings: TraceSettings) -> tuple[object, ...] | None:
+    """All that a sender is made of, None if there is to be none."""
+    if not settings.enabled or settings.hep is None:
+        return None
+    return settings.hep, settings.hep_id, settings.hep_password

@@ -44,12 +44,13 @@ def _without(captured: bytes, port: int) -> bytes:
 
 
 def _ours(captured: bytes) -> bytes:
-    """The captured ``which``, less what is not here."""
+    """The captured ``which``, less what is not here, and with what is here alone."""
     here = {b"uptime", b"version", b"which", b"get_statistics", b"dlg_list", b"dlg_terminate_dlg"}
-    return b"".join(
+    kept = b"".join(
         line for line in captured.splitlines(keepends=True)
         if line.strip() in here | {b"", b"200 OK"}
     )  # fmt: skip
+    return kept.removesuffix(b"\n") + b"dlg_trace\nsip_trace\n\n"
 
 
 def _group(captured: bytes, prefix: bytes) -> bytes:

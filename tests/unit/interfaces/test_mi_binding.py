@@ -165,7 +165,8 @@ def test_version_uptime_and_which() -> None:
     )
     assert (
         ask(house, "which")
-        == "200 OK\nuptime\nversion\nwhich\nget_statistics\ndlg_list\ndlg_terminate_dlg\n\n"
+        == "200 OK\nuptime\nversion\nwhich\nget_statistics\ndlg_list\ndlg_terminate_dlg\n"
+        "dlg_trace\nsip_trace\n\n"
     )
 
 
