@@ -70,6 +70,7 @@ async def _main(config: Config, *, demo: bool) -> None:
     statistics: dict[str, StatisticsProvider] = {
         "calls": lambda: _call_statistics(engine, table),
         "core": lambda: _core_statistics(engine),
+        "trace": engine.tracer.statistics,
     }
     if host is not None:
         statistics["script"] = host.statistics
@@ -83,6 +84,7 @@ async def _main(config: Config, *, demo: bool) -> None:
             start_time=time.time(),
             version=__version__,
             statistics=statistics,
+            tracing=engine.tracer,
         ),
     )
     fifo = FifoServer(config.fifo, MiBinding(dispatcher))

@@ -20,6 +20,7 @@ from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import Tracker
 from dlgmgmt.sip.calls import Calls
 from dlgmgmt.sip.errors import ListenError
+from dlgmgmt.sip.flow import Tap
 from dlgmgmt.sip.keepalive import LOOK
 from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.loop import new_loop
@@ -27,6 +28,7 @@ from dlgmgmt.sip.proxy import Proxy
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import TICK, TransactionStack
 from dlgmgmt.sip.terminate import Terminator
+from dlgmgmt.sip.trace import Tracer
 from dlgmgmt.sip.transport import UdpSocket
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class SipEngine:
     """Binds the listeners at construction (raises ListenError) and runs from start() to stop().
 
     table: the dialogs. rng: where branches and tags come from; it must not be predictable in
-    production. ``terminator`` and ``calls`` may be used from any thread.
+    production. ``terminator``, ``calls`` and ``tracer`` may be used from any thread.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class SipEngine:
             self._loop.close()
             raise
         self._stack = TransactionStack(settings, monotonic=monotonic, rng=rng)
+        self.tracer = Tracer(settings.trace, self._set_taps, self.post)
         self._locator = Locator(self.sockets, monotonic)
         tracker = Tracker(table, self._expired)
         self.proxy = Proxy(settings, dialog_settings, self._stack, self._locator, tracker)
@@ -120,6 +123,7 @@ class SipEngine:
         )
         self._table.settings = dialog_settings
         self.proxy.settings = settings
+        self.tracer.use(settings.trace)
         self.proxy.forwarder.router.use(settings.routes)
         self.terminator.configure(dialog_settings.dlg_extra_hdrs)
         self.calls.configure(dialog_settings)
@@ -140,7 +144,12 @@ class SipEngine:
         for sock in self.sockets:
             sock.close()
         self._locator.close()
+        self.tracer.close()
         self._loop.close()
+
+    def _set_taps(self, tap: Tap | None) -> None:
+        for sock in self.sockets:
+            sock.tap = tap
 
     def _submit(self, work: Callable[[], None]) -> None:
         if threading.current_thread() is self._thread:
