@@ -69,7 +69,7 @@ class SipEngine:
             raise
         self._stack = TransactionStack(settings, monotonic=monotonic, rng=rng)
         self.tracer = Tracer(settings.trace, self._set_taps, self.post)
-        self._locator = Locator(self.sockets, monotonic)
+        self._locator = Locator(self.sockets, monotonic, settings.dns, rng)
         tracker = Tracker(table, self._expired)
         self.proxy = Proxy(settings, dialog_settings, self._stack, self._locator, tracker)
         self.terminator = Terminator(
@@ -125,6 +125,7 @@ class SipEngine:
         self.proxy.settings = settings
         self.tracer.use(settings.trace)
         self.proxy.forwarder.router.use(settings.routes)
+        self._locator.use(settings.dns)
         self.terminator.configure(dialog_settings.dlg_extra_hdrs)
         self.calls.configure(dialog_settings)
 

@@ -1,60 +1,63 @@
-"""From a URI to listeners and addresses.
+"""From a URI to listeners and addresses: RFC 3263, and which servers are passed over.
 
-Numeric hosts are answered at once. Names are looked up by the system's resolver in a thread and
-kept for a short time; the full procedure of RFC 3263 (NAPTR, SRV) is not done here.
+Numeric hosts are answered at once; names go through ``resolver``. Each server is reached from the
+listener that fits it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import ipaddress
 import logging
+import random
 import socket
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
+from dlgmgmt.sip.blocked import Blocked
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.flow import Destination, Transport
-from dlgmgmt.sip.uri import DEFAULT_PORTS, MAX_CACHED, parse_uri
+from dlgmgmt.sip.resolver import Resolver
+from dlgmgmt.sip.selection import Candidate, Plan, Step, is_numeric, plan
+from dlgmgmt.sip.settings import DnsSettings
+from dlgmgmt.sip.uri import DEFAULT_PORT, MAX_CACHED, parse_uri
+
+__all__ = ["Locator", "is_numeric"]
 
 _LOG = logging.getLogger(__name__)
-
-CACHE_SECONDS = 30.0
-CACHE_SIZE = 4096
-MAX_HOST = 255
-"""Characters of a host name that is worth a look-up (RFC 1035 2.3.4)."""
-MAX_LOOKUPS = 64
-"""Lookups under way at once; one more fails at once."""
 
 Found = Callable[[Sequence[Destination]], None]
 
 
-class _Where(NamedTuple):
-    """What a URI says of its next hop. transport: "" where it does not say."""
-
-    host: str
-    port: int | None
-    numeric: bool
-    transport: str
-
-
 class Locator:
-    """Finds the next hop. sockets: the engine's, in the order of the configuration."""
+    """Finds the next hop. sockets: the engine's, in the order of the configuration.
 
-    def __init__(self, sockets: Sequence[Transport], monotonic: Callable[[], float]) -> None:
+    monotonic: clock in seconds. rng: shares the load between servers of different weight.
+    """
+
+    def __init__(
+        self,
+        sockets: Sequence[Transport],
+        monotonic: Callable[[], float],
+        dns: DnsSettings | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        dns = dns or DnsSettings()
         self.sockets = sockets
-        self._kinds = {sock.kind for sock in sockets}
-        self._monotonic = monotonic
-        self._cache: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
-        self._waiting: dict[str, list[Callable[[str | None], None]]] = {}
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="dlgmgmt-dns")
+        self.blocked = Blocked(dns.back_off, monotonic)
+        self.resolver = Resolver(dns, monotonic=monotonic, rng=rng or random.SystemRandom())
+        listening: dict[str, dict[socket.AddressFamily, None]] = {}
+        for sock in sockets:
+            listening.setdefault(sock.kind, {})[sock.family] = None
+        self._listening = {kind: tuple(families) for kind, families in listening.items()}
+        self._plan = functools.lru_cache(maxsize=8192)(self._read)
+
+    def use(self, dns: DnsSettings) -> None:
+        """Go on with other settings."""
+        self.blocked.back_off = dns.back_off
+        self.resolver.use(dns)
 
     def close(self) -> None:
         """Give up lookups under way."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.resolver.close()
 
     # -- listeners -------------------------------------------------------------------------------
 
@@ -83,9 +86,6 @@ class Locator:
         sock = self.listener("tcp", found.addr[0], None)
         return None if sock is None else Destination(sock, found.addr, found.name)
 
-    def _default(self) -> str:
-        return "udp" if "udp" in self._kinds or "tcp" not in self._kinds else "tcp"
-
     # -- addresses -------------------------------------------------------------------------------
 
     def locate(
@@ -96,69 +96,54 @@ class Locator:
 
     def candidates(self, uri: str, preferred: Transport | None, done: Found) -> None:
         """Call ``done`` with the places where ``uri`` can be reached, best first."""
-        where = _where(uri) if len(uri) <= MAX_CACHED else _read(uri)
-        if (
-            where is None
-            or len(where.host) > MAX_HOST
-            or (where.transport and where.transport not in self._kinds)
-        ):
+        asked = self._plan(uri) if len(uri) <= MAX_CACHED else self._read(uri)
+        if asked is None:
             _LOG.info("no way to %r", uri)
             done(())
-            return
-        if where.numeric:
-            self._finish(where, preferred, done, where.host)
-            return
-        finish = functools.partial(self._finish, where, preferred, done)
-        known = self._cache.get(where.host)
-        if known is not None and known[0] > self._monotonic():
-            finish(known[1])
-            return
-        self._look_up(where.host, finish)
+        elif asked.step is Step.NOTHING:
+            sock = self.listener(asked.default, asked.host, preferred)
+            if sock is None:
+                _LOG.info("no %s listener to reach %s", asked.default, asked.host)
+                done(())
+                return
+            addr = asked.host, asked.port or DEFAULT_PORT
+            done((Destination(sock, addr, asked.name),))
+        else:
+            found = functools.partial(self._found, uri, preferred, done)
+            self.resolver.find(asked, self._listening, found)
+
+    def _read(self, uri: str) -> Plan | None:
+        try:
+            return plan(parse_uri(uri), self._listening)
+        except BadMessage:
+            return None
+
+    def _found(
+        self,
+        uri: str,
+        preferred: Transport | None,
+        done: Found,
+        candidates: Sequence[Candidate],
+    ) -> None:
+        places = []
+        for candidate in self.blocked.order(candidates):
+            sock = self.listener(candidate.transport, candidate.host, preferred)
+            if sock is not None:
+                addr = candidate.host, candidate.port
+                places.append(Destination(sock, addr, candidate.name))
+        if not places:
+            _LOG.info("no way to %r", uri)
+        done(places)
+
+    # -- servers that fail -----------------------------------------------------------------------
 
     def failed(self, found: Destination) -> None:
         """Nobody answered there, or the connection failed."""
+        self.blocked.block((found.sock.kind, *found.addr))
 
     def refused(self, found: Destination, seconds: float) -> None:
         """A 503 came from there; seconds: its Retry-After, 0 without one."""
-
-    def _finish(
-        self, where: _Where, preferred: Transport | None, done: Found, host: str | None
-    ) -> None:
-        if host is None:
-            done(())
-            return
-        kind = where.transport or self._default()
-        sock = self.listener(kind, host, preferred)
-        if sock is None:
-            _LOG.info("no %s listener to reach %s", kind, host)
-            done(())
-            return
-        port = where.port or DEFAULT_PORTS.get(kind, 5060)
-        name = "" if where.numeric else where.host
-        done((Destination(sock, (host, port), name),))
-
-    def _look_up(self, host: str, finish: Callable[[str | None], None]) -> None:
-        waiting = self._waiting.get(host)
-        if waiting is not None:
-            waiting.append(finish)
-            return
-        if len(self._waiting) >= MAX_LOOKUPS:
-            _LOG.warning("too many name lookups under way, %r not looked up", host)
-            finish(None)
-            return
-        self._waiting[host] = [finish]
-        loop = asyncio.get_running_loop()
-        families = {sock.family for sock in self.sockets}
-        future = loop.run_in_executor(self._pool, _resolve, host, families)
-        future.add_done_callback(functools.partial(self._looked_up, host))
-
-    def _looked_up(self, host: str, future: asyncio.Future[str | None]) -> None:
-        address = None if future.cancelled() else future.result()
-        self._cache[host] = self._monotonic() + CACHE_SECONDS, address
-        if len(self._cache) > CACHE_SIZE:
-            self._cache.popitem(last=False)
-        for finish in self._waiting.pop(host, ()):
-            finish(address)
+        self.blocked.block((found.sock.kind, *found.addr), seconds)
 
 
 def _serves(sock: Transport | None, kind: str, wide: bool) -> bool:  # noqa: FBT001 - hot
@@ -167,50 +152,3 @@ def _serves(sock: Transport | None, kind: str, wide: bool) -> bool:  # noqa: FBT
 
 def _is_loopback(host: str) -> bool:
     return host.startswith("127.") or host == "::1"
-
-
-_TRANSPORTS = frozenset({"udp", "tcp", "tls", "ws", "wss"})
-
-
-def _read(uri: str) -> _Where | None:
-    """What a URI says; None for one that no transport here can serve."""
-    try:
-        parsed = parse_uri(uri)
-    except BadMessage:
-        return None
-    transport = (parsed.param("transport") or "").lower()
-    if parsed.scheme == "sips" or transport:
-        transport = parsed.transport
-        if transport not in _TRANSPORTS:
-            return None
-    host = (parsed.param("maddr") or parsed.host).strip("[]")
-    return _Where(host, parsed.port, is_numeric(host), transport)
-
-
-_where = functools.lru_cache(maxsize=8192)(_read)
-
-
-def _resolve(host: str, families: set[socket.AddressFamily]) -> str | None:
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as error:
-        _LOG.info("%r: %s", host, error)
-        return None
-    for family, _, _, _, address in found:
-        if family in families:
-            return str(address[0])
-    return None
-
-
-def is_numeric(host: str) -> bool:
-    """Whether ``host`` is an IPv4 or IPv6 address."""
-    return len(host) <= MAX_HOST and _is_numeric(host)
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_numeric(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -114,10 +114,13 @@ class Resolver:
             self._cache.clear()
 
     def close(self) -> None:
-        """Give up what is under way; nobody is told."""
+        """Give up what is under way; nobody is told. A loop that stands still runs for it."""
         self._waiting.clear()
-        for task in (*self._tasks, *self._asking.values()):
+        tasks = (*self._tasks, *self._asking.values())
+        for task in tasks:
             task.cancel()
+        if tasks and not (loop := tasks[0].get_loop()).is_running():
+            loop.run_until_complete(asyncio.wait(tasks))
 
     # -- the procedure ---------------------------------------------------------------------------
 
@@ -126,6 +129,10 @@ class Resolver:
         waiting = self._waiting.get(asked)
         if waiting is not None:
             waiting.append(done)
+            return
+        if asked.host.endswith(".invalid"):
+            # RFC 6761 6.4: nobody knows such a name; RFC 7118 gives them to browsers.
+            done(())
             return
         wanted = asked
         if asked.step is not Step.NOTHING and self._hosts.addresses(asked.host) is not None:
@@ -152,6 +159,8 @@ class Resolver:
         asyncio.get_running_loop().call_soon_threadsafe(begin)
 
     def _begin(self, asked: Plan, steps: Steps, questions: tuple[Question, ...]) -> None:
+        if asked not in self._waiting:
+            return
         task = asyncio.get_running_loop().create_task(self._follow(asked, steps, questions))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -143,10 +143,13 @@ def plan(uri: Uri, listening: Listening) -> Plan | None:
         step = Step.SERVICE if default in _LABELS else Step.ADDRESS
     else:
         step = Step.TRANSPORT
-    if not default and step is not Step.TRANSPORT:
+    if not default and (step is not Step.TRANSPORT or (secure and not _SECURE & listening.keys())):
         return None
     usable = tuple(each for each in transports if each in listening)
-    return Plan(step, host, uri.port, default, usable, secure, name)
+    port = uri.port
+    if step is Step.NOTHING:
+        port = port or default_port(default)
+    return Plan(step, host, port, default, usable, secure, name)
 
 
 def _default(secure: bool, listening: Listening) -> str:  # noqa: FBT001 - what the scheme says

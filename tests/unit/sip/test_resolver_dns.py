@@ -443,6 +443,12 @@ async def test_a_name_of_the_hosts_file_is_not_asked_for(world: World, server: S
     assert server.asked == []
 
 
+async def test_a_browsers_name_is_known_to_nobody(world: World, server: Server) -> None:
+    assert await world.find("sip:bob@df7jal23ls0d.invalid") == []
+    assert await world.find("sip:bob@df7jal23ls0d.invalid:5060") == []
+    assert server.asked == []
+
+
 async def test_a_target_may_stand_in_the_hosts_file(world: World, domain: Server) -> None:
     world.hosts.write_text("127.0.0.5 a.phones.example\n")
     assert await world.find("sip:phones.example") == [("127.0.0.5", 5060), ("127.0.0.3", 5070)]

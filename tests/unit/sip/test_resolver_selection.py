@@ -128,6 +128,7 @@ def test_without_a_udp_listener_tcp_is_the_default() -> None:
         ("sip:192.0.2.9;transport=sctp", ALL),
         ("sips:192.0.2.9", PLAIN),
         ("sips:example.com:5061", PLAIN),
+        ("sips:example.com", PLAIN),
         ("sips:192.0.2.9;transport=ws", PLAIN),
         ("sip:192.0.2.9", {"tls": V4}),
         ("sip:example.com:5061", {"tls": V4}),
