@@ -45,6 +45,15 @@ class Counters:
             self.processed += 1
             return True
 
+    def is_full(self, limit: int) -> bool:
+        """Whether ``limit`` dialogs exist."""
+        return self._total >= limit
+
+    def add_rejected(self) -> None:
+        """Count a call for which there was no place."""
+        with self._lock:
+            self.rejected += 1
+
     def move(self, old: State, new: State) -> None:
         """Count a dialog that went from ``old`` to ``new``."""
         with self._lock:

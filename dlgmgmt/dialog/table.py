@@ -227,6 +227,18 @@ class DialogTable(Attributes):
             self.publish(EventType.CREATED, dialog)
         return dialog, known is None
 
+    def has_room(self, callid: str) -> bool:
+        """Whether :meth:`open` would find a place; False is counted as a rejection."""
+        if not self.counters.is_full(self.settings.max_dialogs):
+            return True
+        entry = self.entry_of(callid)
+        with entry.lock:
+            # It may spiral through a dialog that is there.
+            known = callid in entry.by_callid
+        if not known:
+            self.counters.add_rejected()
+        return known
+
     def _create(self, entry: Entry, init: DialogInit) -> Dialog:
         if not self.counters.reserve(self.settings.max_dialogs):
             msg = f"{self.settings.max_dialogs} dialogs exist"
