@@ -11,7 +11,9 @@ import pytest
 
 from tests.sip.harness.daemon import LINGER, T1, Daemon
 from tests.sip.harness.phones import Phones
+from tests.sip.harness.ports import HIGH, LOW, senders
 from tests.sip.harness.sipp import SIPP
+from tests.sip.harness.wire import Wire, findings, missing
 
 _HERE = Path(__file__).parent
 _numbers = itertools.count(1)
@@ -25,6 +27,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire | str]:
+    """Everything that the daemons send is captured, and judged by tshark when the session ends.
+
+    The last test of the session then has an error that shows the messages. A text says why nothing
+    can be captured here.
+    """
+    why = missing()
+    if not why:
+        folder = tmp_path_factory.mktemp("wire")
+        try:
+            capture = Wire(folder, LOW, HIGH)
+        except AssertionError as error:
+            why = f"dumpcap may not capture on loopback: {error}"
+    if why:
+        yield why
+        return
+    yield capture
+    files = capture.end()
+    found = findings(files, *senders().values())
+    assert not found, "tshark finds fault with what the daemon has sent:\n" + "\n".join(found)
+    assert not capture.dropped(), f"dumpcap has lost {capture.dropped()} packets"
+    for path in files:
+        path.unlink()
+
+
+@pytest.fixture
+def captures(wire: Wire | str) -> Wire:
+    """The session's capture, for the tests that are about it."""
+    if isinstance(wire, str):
+        pytest.skip(f"NOTHING THAT THE DAEMON SENDS WAS CAPTURED: {wire}")
+    return wire
 
 
 @pytest.fixture(scope="session")

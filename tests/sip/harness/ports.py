@@ -11,10 +11,10 @@ import os
 import socket
 from collections.abc import Iterator
 
-_LOW, _HIGH = 10_240, 32_000
+LOW, HIGH = 10_240, 32_000
 # Two test runs at the same time start far apart.
-_START = _LOW + (os.getpid() * 613) % (_HIGH - _LOW)
-_candidates: Iterator[int] = itertools.chain(range(_START, _HIGH), range(_LOW, _START))
+_START = LOW + (os.getpid() * 613) % (HIGH - LOW)
+_candidates: Iterator[int] = itertools.chain(range(_START, HIGH), range(LOW, _START))
 
 _senders: dict[str, set[int]] = {"udp": set(), "tcp": set(), "phone": set()}
 
