@@ -169,7 +169,9 @@ async def _start_interfaces(config: Config, fifo: FifoServer, http: HttpServer) 
 
 
 def _phones(config: Config, rng: random.Random) -> Demo:
-    listener = config.sip.listen[0]
+    listener = next((one for one in config.sip.listen if one.transport == "udp"), None)
+    if listener is None:
+        raise StartError("the demo phones speak UDP: sip.listen needs a udp listener")
     return Demo((listener.host, listener.port), rng=rng, logger=logging.getLogger("dlgmgmt.demo"))
 
 
@@ -230,6 +232,8 @@ def _core_statistics(engine: SipEngine) -> Sequence[tuple[str, int]]:
         ("rcv_replies", counters.replies),
         ("rcv_requests", counters.requests),
         ("retransmissions", counters.retransmissions),
+        ("tcp_connections", engine.connections),
+        ("tcp_refused", engine.refused_connections),
         ("transactions", engine.transactions),
         ("unsent", sum(sock.unsent for sock in engine.sockets)),
     )

@@ -16,6 +16,7 @@ class Bound:
 
     kind = "udp"
     via = "UDP"
+    via_params = ""
     reliable = False
 
     family: socket.AddressFamily

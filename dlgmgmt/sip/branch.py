@@ -84,6 +84,19 @@ class Branch:
             self.timer_c = self.guard = None
 
 
+class _Cancel:
+    """The CANCEL's own transaction: its reply says nothing that the INVITE's does not."""
+
+    def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
+        """Nothing to do."""
+
+    def on_timeout(self, transaction: ClientTransaction) -> None:
+        """The branch's guard timer ends the wait."""
+
+
+CANCEL = _Cancel()
+
+
 def retry_after(reply: Message) -> int:
     """The seconds of a Retry-After header (RFC 3261 20.33), 0 without one that can be read."""
     match = _SECONDS.match(reply.get("retry-after") or "")

@@ -6,59 +6,19 @@ import functools
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
 
 from dlgmgmt.sip import build
-from dlgmgmt.sip.branch import Branch, rank, retry_after
+from dlgmgmt.sip.branch import CANCEL, Branch, rank, retry_after
+from dlgmgmt.sip.core import Core, Observer
 from dlgmgmt.sip.flow import Destination, Transport
 from dlgmgmt.sip.hooks import Asked, DropPlan, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
-from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing
 from dlgmgmt.sip.renumber import returned
-from dlgmgmt.sip.settings import SipSettings
-from dlgmgmt.sip.stack import TransactionStack
 from dlgmgmt.sip.transaction import ClientTransaction, ServerTransaction
 
 _LOG = logging.getLogger(__name__)
-
-
-class Core(Protocol):
-    """What a context needs of the proxy."""
-
-    settings: SipSettings
-    stack: TransactionStack
-    locator: Locator
-
-
-class Observer(Protocol):
-    """Who follows a request for the dialog's sake. Branches are numbered from 0."""
-
-    def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
-        """A 101-299 reply is about to be forwarded; False keeps it from the caller."""
-
-    def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
-        """A branch ended without a 2xx; cause: "rejected", "cancelled" or "timeout"."""
-
-    def on_failed(self, status: int, reply: Message | None) -> None:
-        """The caller was sent a final failure; reply: None for one of the proxy's own."""
-
-    def on_finished(self) -> None:
-        """Every branch has its final reply; called once."""
-
-
-class _Cancel:
-    """The CANCEL's own transaction: its reply says nothing that the INVITE's does not."""
-
-    def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
-        """Nothing to do."""
-
-    def on_timeout(self, transaction: ClientTransaction) -> None:
-        """The branch's guard timer ends the wait."""
-
-
-_CANCEL = _Cancel()
 
 
 class ResponseContext:
@@ -428,7 +388,7 @@ class ResponseContext:
             return
         stack = self._core.stack
         data = build.hop_request(Message(tx.data), "CANCEL", extra=extra)
-        stack.new_client(tx.branch, "CANCEL", data, tx.flow, _CANCEL).start()
+        stack.new_client(tx.branch, "CANCEL", data, tx.flow, CANCEL).start()
         # 9.1: without a final reply in 64*T1 the branch counts as cancelled.
         branch.guard = stack.after(64 * stack.t1, functools.partial(self._abandon, branch))
 

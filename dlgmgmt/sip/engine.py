@@ -22,6 +22,7 @@ from dlgmgmt.sip.calls import Calls
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.flow import Tap
 from dlgmgmt.sip.keepalive import LOOK
+from dlgmgmt.sip.listeners import Listeners
 from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.loop import new_loop
 from dlgmgmt.sip.proxy import Proxy
@@ -29,7 +30,6 @@ from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import TICK, TransactionStack
 from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.trace import Tracer
-from dlgmgmt.sip.transport import UdpSocket
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,15 +58,12 @@ class SipEngine:
         self._loop, self._selector = new_loop()
         self._thread = threading.Thread(target=self._run, name="dlgmgmt-sip", daemon=True)
         self._table = table
-        self.sockets: list[UdpSocket] = []
         try:
-            for listener in settings.listen:
-                self.sockets.append(UdpSocket(listener, settings.max_message, self._receive))
+            self._listeners = Listeners(settings, lambda: self.proxy, monotonic)
         except ListenError:
-            for sock in self.sockets:
-                sock.close()
             self._loop.close()
             raise
+        self.sockets = self._listeners.transports
         self._stack = TransactionStack(settings, monotonic=monotonic, rng=rng)
         self.tracer = Tracer(settings.trace, self._set_taps, self.post)
         self._locator = Locator(self.sockets, monotonic, settings.dns, rng)
@@ -84,8 +81,18 @@ class SipEngine:
         return len(self._stack)
 
     @property
+    def connections(self) -> int:
+        """Connections of stream listeners alive, accepted and own."""
+        return len(self._listeners.census)
+
+    @property
+    def refused_connections(self) -> int:
+        """Connections that were refused, or not made, for there were too many."""
+        return self._listeners.census.refused
+
+    @property
     def listeners(self) -> list[str]:
-        """The bound sockets, as ``udp:host:port``."""
+        """The bound listeners, as ``udp:host:port``."""
         return [sock.name for sock in self.sockets]
 
     def give_way(self) -> None:
@@ -124,6 +131,11 @@ class SipEngine:
         self._table.settings = dialog_settings
         self.proxy.settings = settings
         self.tracer.use(settings.trace)
+        try:
+            self._listeners.use(settings)
+        except ListenError as error:
+            # The files were there when the configuration was read; the old certificates go on.
+            _LOG.error("%s", error)
         self.proxy.forwarder.router.use(settings.routes)
         self._locator.use(settings.dns)
         self.terminator.configure(dialog_settings.dlg_extra_hdrs)
@@ -131,8 +143,7 @@ class SipEngine:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        for sock in self.sockets:
-            sock.start(self._selector.add_direct)
+        self._listeners.start(self._loop, self._selector)
         self._tick()
         self._dialog_tick()
         self._look()
@@ -142,8 +153,8 @@ class SipEngine:
             self._close()
 
     def _close(self) -> None:
-        for sock in self.sockets:
-            sock.close()
+        self._loop.run_until_complete(self._listeners.stop())
+        self._listeners.close()
         self._locator.close()
         self.tracer.close()
         self._loop.close()
@@ -157,9 +168,6 @@ class SipEngine:
             work()
         else:
             self._loop.call_soon_threadsafe(work)
-
-    def _receive(self, data: bytes, source: tuple[str, int], sock: UdpSocket) -> None:
-        self.proxy.receive(data, source, sock)
 
     def _expired(self, dialog: Dialog) -> None:
         self.proxy.expired(dialog)

@@ -48,6 +48,10 @@ class Transport(Protocol):
         """The name in a Via."""
 
     @property
+    def via_params(self) -> str:
+        """What is added to a Via after its branch."""
+
+    @property
     def reliable(self) -> bool:
         """Whether retransmissions are left to the transport."""
 
@@ -110,6 +114,9 @@ class StreamFlow(Flow, Protocol):
 
     def back_to(self, peer: Address) -> Flow:
         """The way for its replies; peer: where to connect to if it is gone (18.2.2)."""
+
+    def alias(self, addr: Address, host: str) -> None:
+        """The peer, whose sent-by is ``host``, offers it for requests to ``addr`` (RFC 5923)."""
 
 
 class Destination(NamedTuple):

@@ -16,7 +16,7 @@ from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.table import DialogTable
-from dlgmgmt.sip.context import Core
+from dlgmgmt.sip.core import Core
 from dlgmgmt.sip.own_requests import TIMEOUT, UNSENDABLE, InDialogSender, party, take_cseq
 from dlgmgmt.sip.terminate import Terminator
 

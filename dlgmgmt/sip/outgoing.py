@@ -40,7 +40,7 @@ class Outgoing:
         """The message for one branch, sent from ``sock`` to the numeric ``host``."""
         msg = self._msg
         own = sock.sent_by(host)
-        via = f"Via: SIP/2.0/{sock.via} {own};branch={branch}\r\n"
+        via = f"Via: SIP/2.0/{sock.via} {own};branch={branch}{sock.via_params}\r\n"
         head = f"{msg.method} {target.uri} SIP/2.0\r\n{via}"
         if self._record:
             # 16.6 step 4: what was asked for with sips stays secure in both directions.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dlgmgmt.dialog.cseq import MAX_CSEQ
 from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.sip import build
-from dlgmgmt.sip.context import Core
+from dlgmgmt.sip.core import Core
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.flow import Destination, Flow
 from dlgmgmt.sip.message import Message
@@ -145,7 +145,7 @@ class InDialogSender:
     def via(self, found: Destination, branch: str) -> str:
         """The Via value of a request to ``found``."""
         sock = found.sock
-        return f"SIP/2.0/{sock.via} {sock.sent_by(found.addr[0])};branch={branch}"
+        return f"SIP/2.0/{sock.via} {sock.sent_by(found.addr[0])};branch={branch}{sock.via_params}"
 
     def locate(self, to: Party, done: Callable[[Destination | None], None]) -> None:
         """Find where a party's next hop is; None if there is no way."""

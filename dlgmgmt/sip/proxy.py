@@ -13,18 +13,20 @@ from dlgmgmt.sip import build, grammar
 from dlgmgmt.sip.context import ResponseContext
 from dlgmgmt.sip.errors import BadMessage, NotSip
 from dlgmgmt.sip.flow import Address, Destination, Flow, StreamFlow, Transport
-from dlgmgmt.sip.forward import Counters, Forwarder, PendingRequest, followed, routed
+from dlgmgmt.sip.forward import Counters, Forwarder, PendingRequest
 from dlgmgmt.sip.grammar import Via
 from dlgmgmt.sip.hop import Router
-from dlgmgmt.sip.locate import Locator
-from dlgmgmt.sip.message import Message, check_request
+from dlgmgmt.sip.locate import Locator, is_numeric
+from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing, loop_mark
 from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import ServerKey, TransactionStack, server_key
+from dlgmgmt.sip.targets import followed, routed
 from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.transaction import ServerTransaction, TxState
 from dlgmgmt.sip.uri import DEFAULT_PORT, DEFAULT_PORTS
+from dlgmgmt.sip.validate import check_request, check_target
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,6 +84,19 @@ class Proxy:
             self.counters.errors += 1
             _LOG.exception("failed on %s from %s", msg.method or msg.status, source)
 
+    def unreadable(self, data: bytes, reason: str, stream: StreamFlow) -> None:
+        """A connection is closed because of what came on it; ``data``: what could be read."""
+        self.counters.bad_requests += 1
+        _LOG.info("%s: %s:%d: %s", stream.transport.name, *stream.peer, reason)
+        try:
+            msg = Message(data)
+            if msg.status or msg.method == "ACK" or "via" not in msg.names:
+                return
+            self._mark_source(msg, msg.top_via(), stream.peer)
+        except (NotSip, BadMessage):
+            return
+        self._refuse(msg, 400, reason, stream)
+
     def _reply(self, msg: Message, source: Address) -> None:
         self.counters.replies += 1
         msg.source = source
@@ -109,32 +124,43 @@ class Proxy:
             via = msg.top_via()
             peer = self._mark_source(msg, via, source)
             check_request(msg)
-            flow = sock.flow(peer) if stream is None else stream.back_to(peer)
+            if stream is None:
+                flow = sock.flow(peer)
+            else:
+                # rport is the connection's own (RFC 3581 is of datagrams); 18.2.2: the sent-by's.
+                peer = source[0], via.port or _default_port(via)
+                flow = stream.back_to(peer)
+                if "alias" in via.params and grammar.param(via.params, "alias") is not None:
+                    stream.alias(peer, via.host)
             self._match_request(msg, via, flow)
         except BadMessage as error:
+            # What the start line lacks says more than the Via that goes with it.
+            fault = msg.defect or error
             self.counters.bad_requests += 1
-            _LOG.info("%s from %s: %s", msg.method, source, error)
+            _LOG.info("%s from %s: %s", msg.method, source, fault)
             # Without a Via there is nobody to answer.
             if msg.method != "ACK" and "via" in msg.names:
                 flow = sock.flow(peer) if stream is None else stream.back_to(peer)
-                self._refuse(msg, error.status, error.reason, flow)
+                self._refuse(msg, fault.status, fault.reason, flow)
 
     @staticmethod
     def _mark_source(msg: Message, via: Via, source: Address) -> Address:
         """Add received and rport (RFC 3261 18.2.1, RFC 3581 4); returns where replies go."""
         host, port = source
         params = via.params
-        rport = "rport" in params.lower() and grammar.param(params, "rport") == ""
+        low = params.lower()
+        rport = "rport" in low and grammar.param(params, "rport") == ""
         if rport or via.host.strip("[]") != host:
             text = msg.top_via_text()
             if rport:
                 text = _RPORT.sub(f";rport={port}", text, count=1)
             msg.set_top_via(f"{text};received={host}")
-        return (
-            (host, port)
-            if rport
-            else (host, via.port or DEFAULT_PORTS.get(via.transport.lower(), DEFAULT_PORT))
-        )
+        if "maddr" in low:
+            maddr = (grammar.param(params, "maddr") or "").strip("[]")
+            if is_numeric(maddr) and (":" in maddr) == (":" in host):
+                # 18.2.2. A name is not looked up for a reply: it goes where the request came from.
+                return maddr, via.port or _default_port(via)
+        return (host, port) if rport else (host, via.port or _default_port(via))
 
     def _refuse(self, msg: Message, status: int, reason: str, flow: Flow) -> None:
         """Answer without a transaction, for a request that could not get one."""
@@ -216,6 +242,7 @@ class Proxy:
     def _ack(self, msg: Message, sock: Transport) -> None:
         """The ACK for a 2xx: forwarded end to end, without a transaction (16.11)."""
         hop = self.forwarder.router.preprocess(msg)
+        check_target(hop)
         if msg.max_forwards == 0:
             self.counters.stray_acks += 1
             return
@@ -236,3 +263,7 @@ class Proxy:
                 self.terminator.acked(match.dialog, match.leg)
 
         self.locator.locate(target.next_hop, hop.out or sock, located)
+
+
+def _default_port(via: Via) -> int:
+    return DEFAULT_PORTS.get(via.transport.lower(), DEFAULT_PORT)

@@ -18,7 +18,8 @@ from dlgmgmt.dialog.termination import PENDING, WAITING_FOR_ACK, Terminations
 from dlgmgmt.dialog.tracker import InviteReply
 from dlgmgmt.dialog.views import TerminationView
 from dlgmgmt.sip import build
-from dlgmgmt.sip.context import Core, ResponseContext
+from dlgmgmt.sip.context import ResponseContext
+from dlgmgmt.sip.core import Core
 from dlgmgmt.sip.own_requests import UNSENDABLE, InDialogSender, party
 
 _LOG = logging.getLogger(__name__)

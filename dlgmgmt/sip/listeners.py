@@ -1,0 +1,130 @@
+"""All listeners of the engine: bound together, started together, closed together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from dlgmgmt.sip.errors import ListenError
+from dlgmgmt.sip.flow import Address, StreamFlow, Tap, Transport
+from dlgmgmt.sip.loop import DirectSelector
+from dlgmgmt.sip.settings import Listener, SipSettings
+from dlgmgmt.sip.streams import Census, StreamListener
+from dlgmgmt.sip.tls import TlsContexts
+from dlgmgmt.sip.transport import UdpSocket
+from dlgmgmt.sip.websocket import WebSocketListener
+
+AnyListener = UdpSocket | StreamListener | WebSocketListener
+
+
+class Receiver(Protocol):
+    """The proxy."""
+
+    def receive(
+        self, data: bytes, source: Address, sock: Transport, stream: StreamFlow | None = None, /
+    ) -> None:
+        """A message has come."""
+
+    def unreadable(self, data: bytes, reason: str, stream: StreamFlow, /) -> None:
+        """A connection is about to be closed for what came on it."""
+
+
+class Listeners:
+    """Binds every listener of ``settings``; raises ListenError, and then none is bound.
+
+    receiver: gives the proxy, which is made after them. monotonic: clock in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: SipSettings,
+        receiver: Callable[[], Receiver],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._receiver = receiver
+        self._monotonic = monotonic
+        self.census = Census(settings.stream)
+        self.tls: TlsContexts | None = None
+        self.all: list[AnyListener] = []
+        try:
+            if any(listener.transport in ("tls", "wss") for listener in settings.listen):
+                self.tls = TlsContexts(settings.tls)
+            for listener in settings.listen:
+                self.all.append(self._bind(listener, settings))
+        except ListenError:
+            self.close()
+            raise
+
+    @property
+    def transports(self) -> list[Transport]:
+        """The listeners in the order of the configuration."""
+        return [*self.all]
+
+    def start(self, loop: asyncio.AbstractEventLoop, selector: DirectSelector) -> None:
+        """Begin to read."""
+        for sock in self.all:
+            if isinstance(sock, UdpSocket):
+                sock.start(selector.add_direct)
+            else:
+                sock.start(loop)
+
+    def use(self, settings: SipSettings) -> None:
+        """Take other limits and certificates; raises ListenError for files that cannot be used.
+
+        What is open stays as it is.
+        """
+        if self.tls is not None:
+            self.tls.use(settings.tls)
+        self.census.settings = settings.stream
+        for sock in self.all:
+            if isinstance(sock, StreamListener):
+                sock.alias_policy = settings.accept_alias
+
+    async def stop(self) -> None:
+        """End what runs on the loop; nothing is received any more."""
+        for sock in self.all:
+            if not isinstance(sock, UdpSocket):
+                await sock.stop()
+
+    def tap(self, tap: Tap | None) -> None:
+        """Show every message to ``tap`` from now on."""
+        for sock in self.all:
+            sock.tap = tap
+
+    def close(self) -> None:
+        """Close everything."""
+        for sock in self.all:
+            sock.close()
+
+    def _bind(self, listener: Listener, settings: SipSettings) -> AnyListener:
+        if listener.transport == "udp":
+            return UdpSocket(listener, settings.max_message, self._datagram)
+        if listener.transport in ("ws", "wss"):
+            return WebSocketListener(
+                listener,
+                settings.max_message,
+                self.census,
+                receive=self._message,
+                tls=self.tls if listener.transport == "wss" else None,
+            )
+        stream = StreamListener(
+            listener,
+            settings.max_message,
+            self.census,
+            receive=self._message,
+            broken=self._broken,
+            monotonic=self._monotonic,
+            tls=self.tls if listener.transport == "tls" else None,
+        )
+        stream.alias_policy = settings.accept_alias
+        return stream
+
+    def _datagram(self, data: bytes, source: Address, sock: UdpSocket) -> None:
+        self._receiver().receive(data, source, sock)
+
+    def _message(self, data: bytes, source: Address, sock: Transport, stream: StreamFlow) -> None:
+        self._receiver().receive(data, source, sock, stream)
+
+    def _broken(self, data: bytes, reason: str, stream: StreamFlow) -> None:
+        self._receiver().unreadable(data, reason, stream)
