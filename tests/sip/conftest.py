@@ -36,19 +36,18 @@ def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire | str]:
     The last test of the session then has an error that shows the messages. A text says why nothing
     can be captured here.
     """
-    why = missing()
-    if not why:
-        folder = tmp_path_factory.mktemp("wire")
-        try:
-            capture = Wire(folder, LOW, HIGH)
-        except AssertionError as error:
-            why = f"dumpcap may not capture on loopback: {error}"
-    if why:
+    if why := missing():
         yield why
+        return
+    try:
+        capture = Wire(tmp_path_factory.mktemp("wire"), LOW, HIGH)
+    except AssertionError as error:
+        yield f"dumpcap may not capture on loopback: {error}"
         return
     yield capture
     files = capture.end()
-    found = findings(files, *senders().values())
+    ports = senders()
+    found = findings(files, ports["udp"], ports["tcp"], ports["phone"])
     assert not found, "tshark finds fault with what the daemon has sent:\n" + "\n".join(found)
     assert not capture.dropped(), f"dumpcap has lost {capture.dropped()} packets"
     for path in files:

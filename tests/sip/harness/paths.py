@@ -165,13 +165,16 @@ class Country:
             tunnel.stop()
         self._tunnels.clear()
 
+    def _programs(self) -> list[Daemon | Kamailio]:
+        return [self.near, self.far, self.behind, *self._before.values()]
+
     def check_logs(self) -> None:
-        for program in (self.near, self.far, self.behind, *self._before.values()):
+        for program in self._programs():
             program.check_log()
 
     def stop(self) -> None:
         errors = []
-        for program in (self.near, self.far, self.behind, *self._before.values()):
+        for program in self._programs():
             try:
                 program.stop()
             except AssertionError as error:
