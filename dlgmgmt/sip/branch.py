@@ -31,9 +31,11 @@ class Branch:
     """One target of the request, and the client transaction to it.
 
     places: where else the target can be reached (RFC 3263 4.3). place: where it is tried now.
+    again: whether a place was tried a second time, for its connection was an old one.
     """
 
     __slots__ = (
+        "again",
         "cancel_wanted",
         "cancelled",
         "context",
@@ -56,6 +58,7 @@ class Branch:
         self.index = index
         self.target: Target | None = None
         self.place: Destination | None = None
+        self.again = False
         self.places: deque[Destination] = deque()
         self.tx: ClientTransaction | None = None
         self.done = False

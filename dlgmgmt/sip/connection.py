@@ -45,9 +45,16 @@ class Connection(asyncio.Protocol):
         self._heard = self._pinged = listener.monotonic()
         # Since when a message is incomplete.
         self._partial: float | None = None
+        # When it was to be closed, though something waits to be sent still.
+        self._closing: float | None = None
         self._names: frozenset[str] | None = None
 
     # -- sending -----------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> bool:
+        """Whether it is there already."""
+        return self._transport is not None
 
     def send(self, data: bytes, failed: Failed | None) -> bool:
         """Send, or queue until the connection is there; False if it is closed or full."""
@@ -153,6 +160,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close it once what was sent has gone out."""
         self.closed = True
+        self._closing = self.listener.monotonic()
         if self._transport is not None:
             self._transport.close()
 
@@ -164,7 +172,11 @@ class Connection(asyncio.Protocol):
 
     def look(self, now: float, settings: StreamSettings) -> None:
         """Close it if it has been idle or unfinished for too long; keep it alive if asked."""
-        if self._transport is None or self.closed:
+        if self._transport is None:
+            return
+        if self.closed:
+            if self._closing is not None and now - self._closing > settings.message_timeout:
+                self.abort()
             return
         if self._partial is not None and now - self._partial > settings.message_timeout:
             _LOG.info("%s: %s:%d sends no whole message", self.listener.name, *self.peer)

@@ -139,7 +139,11 @@ class ResponseContext:
         if branch.tx is not tx or branch.done:
             return
         if branch.place is not None and not branch.provisional:
-            self._core.locator.failed(branch.place)
+            if tx.broken and tx.flow.reused and not branch.again:
+                branch.again = True
+                branch.places.appendleft(branch.place._replace(stay=True))
+            else:
+                self._core.locator.failed(branch.place)
         # RFC 3263 4.3: the next place, as long as this one has not said that it is at work.
         if branch.places and not branch.provisional and self._try(branch):
             return

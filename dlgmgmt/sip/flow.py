@@ -99,6 +99,13 @@ class Flow(Protocol):
     def peer(self) -> Address:
         """Where it leads."""
 
+    @property
+    def reused(self) -> bool:
+        """Whether what was sent last went over a connection that was there before.
+
+        The peer may have given it up just then: a new one may do.
+        """
+
     def send(self, data: bytes, failed: Failed | None = None) -> bool:
         """Send a message; False if that is impossible at once.
 

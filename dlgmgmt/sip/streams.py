@@ -282,7 +282,7 @@ class StreamFlow:
     peer: where it leads. again: where to connect to in that case, if not to ``peer``.
     """
 
-    __slots__ = ("_again", "_connection", "_name", "peer", "transport")
+    __slots__ = ("_again", "_connection", "_name", "peer", "reused", "transport")
 
     def __init__(
         self,
@@ -297,6 +297,7 @@ class StreamFlow:
         self._name = name
         self._connection = connection
         self._again = again or peer
+        self.reused = False
 
     def back_to(self, peer: Address) -> StreamFlow:
         """The way for replies: this connection, or a new one to ``peer`` (RFC 3261 18.2.2)."""
@@ -316,6 +317,7 @@ class StreamFlow:
                 self.transport.unsent += 1
                 return False
             self._connection = connection
+        self.reused = connection.open
         if not connection.send(data, failed):
             self.transport.unsent += 1
             return False

@@ -95,6 +95,8 @@ class UdpFlow:
 
     __slots__ = ("peer", "transport")
 
+    reused = False
+
     def __init__(self, transport: UdpSocket, peer: Address) -> None:
         self.transport = transport
         self.peer = peer

@@ -177,6 +177,9 @@ class WebSocketFlow:
 
     __slots__ = ("_client", "peer", "transport")
 
+    # There is no other that could be tried.
+    reused = False
+
     def __init__(self, transport: WebSocketListener, peer: Address, client: _Client | None) -> None:
         self.transport = transport
         self.peer = peer
