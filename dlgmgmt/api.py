@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from dlgmgmt.dialog.callbacks import Callback, Callbacks, DialogHandle, DlgCb, Free
+from dlgmgmt.dialog.callbacks import Callback, DialogHandle, DlgCb, Free
 from dlgmgmt.dialog.errors import BadExtraHeaders, NoSuchDialog
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.table import DialogTable
@@ -28,6 +28,20 @@ class Terminator(Protocol):
         self, h_entry: int, h_id: int, *, reason: str, extra_headers: str = ""
     ) -> TerminationView:
         """End the dialog ``h_entry:h_id``."""
+
+
+class Register(Protocol):
+    """Where callbacks are registered: Callbacks, or the register of one script."""
+
+    def register(
+        self,
+        dialog: DialogHandle | None,
+        types: DlgCb,
+        callback: Callback,
+        param: object = None,
+        free: Free | None = None,
+    ) -> bool:
+        """See Callbacks.register."""
 
 
 class HasDialog(Protocol):
@@ -55,7 +69,7 @@ class DialogApi:
     DLGCB_MI_CONTEXT = DlgCb.MI_CONTEXT
     DLGCB_SPIRALED = DlgCb.SPIRALED
 
-    def __init__(self, table: DialogTable, terminator: Terminator, callbacks: Callbacks) -> None:
+    def __init__(self, table: DialogTable, terminator: Terminator, callbacks: Register) -> None:
         self._table = table
         self._terminator = terminator
         self._callbacks = callbacks

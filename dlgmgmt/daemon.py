@@ -7,6 +7,7 @@ FIFO and HTTP. They meet in the dialog table alone.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import random
@@ -44,17 +45,24 @@ class StartError(Exception):
     """A part of the daemon could not start; the text says which and why."""
 
 
-def run(config: Config, *, demo: bool = False) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code, 0 after a clean end."""
+def run(config: Config, *, demo: bool = False, hangups: Sequence[object] = ()) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code, 0 after a clean end.
+
+    hangups: the SIGHUPs that have come since the configuration was read; it is read again then.
+    """
     try:
-        asyncio.run(_main(config, demo=demo))
+        asyncio.run(_main(config, demo=demo, hangups=hangups))
     except StartError as error:
         complain("dlgmgmt", str(error))
         return 1
     return 0
 
 
-async def _main(config: Config, *, demo: bool) -> None:
+async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> None:
+    loop = asyncio.get_running_loop()
+    # A script may take its time to load. The loop does not run before it has its real handler,
+    # which is then told of what has come meanwhile.
+    loop.add_signal_handler(signal.SIGHUP, _ignore)
     rng = random.SystemRandom()
     phones = _phones(config, rng) if demo else None
     sip = _with_phones(config, phones)
@@ -65,8 +73,7 @@ async def _main(config: Config, *, demo: bool) -> None:
         raise StartError(str(error)) from error
     table.give_way = engine.give_way
     callbacks = Callbacks(table)
-    api = DialogApi(table, engine.terminator, callbacks)
-    host = _script_host(config, engine, table, api, callbacks)
+    host = _script_host(config, engine, table, callbacks)
     statistics: dict[str, StatisticsProvider] = {
         "calls": lambda: _call_statistics(engine, table),
         "core": lambda: _core_statistics(engine),
@@ -96,10 +103,11 @@ async def _main(config: Config, *, demo: bool) -> None:
         apply=lambda new: engine.reload(_with_phones(new, phones), new.dialog),
     )
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, reloader.request)
+    if hangups:
+        loop.call_soon(reloader.request)
     try:
         await _start_interfaces(config, fifo, http)
         tune_gc()
@@ -116,14 +124,19 @@ async def _main(config: Config, *, demo: bool) -> None:
             await phones.stop()
         await http.stop()
         await fifo.stop()
-        engine.stop()
         if host is not None:
+            # While requests that wait for the script can still be answered.
             host.stop()
+        engine.stop()
         callbacks.clear()
 
 
+def _ignore() -> None:
+    """Never called; it is there."""
+
+
 def _script_host(
-    config: Config, engine: SipEngine, table: DialogTable, api: DialogApi, callbacks: Callbacks
+    config: Config, engine: SipEngine, table: DialogTable, callbacks: Callbacks
 ) -> ScriptHost | None:
     """The operator's script, if there is one."""
     if config.routing.script is None:
@@ -137,7 +150,7 @@ def _script_host(
             engine.calls,
             engine.post,
             time.time,
-            api,
+            functools.partial(DialogApi, table, engine.terminator),
             callbacks,
         )
     except ScriptError as error:

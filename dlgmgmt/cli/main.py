@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,6 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from dlgmgmt.cli import import_cfg  # noqa: PLC0415 - as above
 
         return import_cfg.run(options.file, options.output, force=options.force)
+    hangups: list[object] = []
+    if options.command != "check":
+        # Whoever starts and reloads the daemon does not know how far the start has come.
+        signal.signal(signal.SIGHUP, lambda number, _: hangups.append(number))
     try:
         config = load(options.config, os.environ, options.modparam)
     except ConfigError as error:
@@ -101,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if options.command == "check":
         return _check(config)
-    return _start(config, demo=options.command == "run", level=options.log_level)
+    return _start(config, demo=options.command == "run", level=options.log_level, hangups=hangups)
 
 
 def _check(config: Config) -> int:
@@ -120,7 +125,7 @@ def _check(config: Config) -> int:
     return 0
 
 
-def _start(config: Config, *, demo: bool, level: str) -> int:
+def _start(config: Config, *, demo: bool, level: str, hangups: Sequence[object]) -> int:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_VisibleFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
@@ -134,7 +139,7 @@ def _start(config: Config, *, demo: bool, level: str) -> int:
     from dlgmgmt import daemon  # noqa: PLC0415 - "check" and "--help" need none of it
 
     try:
-        return daemon.run(config, demo=demo)
+        return daemon.run(config, demo=demo, hangups=hangups)
     except OSError as error:
         # What the daemon did not explain itself: still one line, for the operator.
         _log.debug("start failed", exc_info=True)

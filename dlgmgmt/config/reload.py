@@ -36,11 +36,11 @@ class Reloader:
         self._lock = threading.Lock()
         self._wanted = False
         self._working = False
-        self._stopped = False
+        self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Apply nothing any more: there is nothing left to apply it to."""
-        self._stopped = True
+        self._stopped.set()
 
     def request(self) -> None:
         """Begin to reload, or do so once more when the reload under way is over."""
@@ -63,23 +63,25 @@ class Reloader:
                 self.reload()
             except BaseException:  # noqa: BLE001 - logged; a script may raise anything
                 # The next request must find a thread that works.
-                if not self._stopped:
+                if not self._stopped.is_set():
                     _LOG.exception("reload failed")
 
     def reload(self) -> bool:
-        """Do it now; False if nothing has changed, for something is wrong with the file."""
+        """Do it now; False if nothing has changed: something is wrong, or the daemon ends."""
         old = self.config
         source = "embedded defaults" if old.source is None else str(old.source)
         try:
             new = load(old.source, self._env, old.modparams)
             changes = compare(old, new)
+            if self._stopped.is_set():
+                return False
             self._prepare(changes.config)
         except ConfigError as error:
             for problem in error.problems:
                 _LOG.error("%s", problem)
             _LOG.error("%s: not reloaded, nothing has changed", source)
             return False
-        if self._stopped:
+        if self._stopped.is_set():
             return False
         self._apply(changes.config)
         self.config = changes.config

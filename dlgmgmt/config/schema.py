@@ -169,6 +169,7 @@ ROUTING: Table = MappingProxyType(
         "time_limit": v.seconds(0.01, 60),
         "workers": v.integer(1, 64),
         "max_queue": v.integer(1, 1_000_000),
+        "load_limit": v.seconds(0.1, 3600),
     }
 )
 

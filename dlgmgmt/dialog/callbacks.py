@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
@@ -143,16 +143,29 @@ class _Registration:
     free: Free | None
 
 
+@dataclass(slots=True, eq=False)
+class _Lot:
+    """What one holder has registered for new dialogs. live: called. over: no more is taken."""
+
+    live: bool = False
+    over: bool = False
+    entries: list[_Registration] = field(default_factory=list)
+
+
 class Callbacks:
     """The callbacks on the dialogs of ``table``. Any thread."""
 
     def __init__(self, table: DialogTable) -> None:
         self._table = table
         self._lock = threading.Lock()
+        # Held while the table is told of a listener; no other lock is held where it is taken.
+        self._hearing = threading.Lock()
         self._heard = DlgCb(0)
+        self._leaving = False
+        self._own = _Lot(live=True)
+        self._lots = [self._own]
         self._created: tuple[_Registration, ...] = ()
         self._of: dict[Dialog, tuple[_Registration, ...]] = {}
-        self._leaving = False
 
     def register(
         self,
@@ -169,6 +182,17 @@ class Callbacks:
         ``free`` is called at once. Raises ValueError for types that do not go together, and at
         MAX_CALLBACKS.
         """
+        return self._register(self._own, dialog, types, callback, param, free)
+
+    def _register(
+        self,
+        lot: _Lot,
+        dialog: DialogHandle | None,
+        types: DlgCb,
+        callback: Callback,
+        param: object,
+        free: Free | None,
+    ) -> bool:
         types = DlgCb(types)
         if not types or int(types) & ~int(_ALL):
             raise ValueError(f"{int(types)} is no type of callback")
@@ -179,34 +203,51 @@ class Callbacks:
         entry = _Registration(types, callback, param, free)
         self._hear(types)
         if dialog is None:
-            with self._lock:
-                if len(self._created) >= MAX_CALLBACKS:
-                    raise ValueError(f"more than {MAX_CALLBACKS} callbacks for new dialogs")
-                self._created += (entry,)
-            return True
-        known = dialog.dialog
-        with known.entry.lock:
-            gone = known.removed
-            if not gone:
-                with self._lock:
-                    found = self._of.get(known, ())
-                    if len(found) >= MAX_CALLBACKS:
-                        raise ValueError(f"more than {MAX_CALLBACKS} callbacks on one dialog")
-                    self._of[known] = (*found, entry)
+            gone = not self._add(lot, entry)
+        else:
+            known = dialog.dialog
+            with known.entry.lock:
+                gone = known.removed
+                if not gone:
+                    with self._lock:
+                        found = self._of.get(known, ())
+                        if len(found) >= MAX_CALLBACKS:
+                            raise ValueError(f"more than {MAX_CALLBACKS} callbacks on one dialog")
+                        self._of[known] = (*found, entry)
         if gone:
             _free(entry)
         return not gone
 
-    def created(self) -> tuple[object, ...]:
-        """What is registered for new dialogs, to be given to :meth:`drop` one day."""
-        return self._created
-
-    def drop(self, entries: Iterable[object]) -> None:
-        """Forget registrations for new dialogs, and free what was registered with them."""
-        unwanted = set(entries)
+    def _add(self, lot: _Lot, entry: _Registration) -> bool:
         with self._lock:
-            dropped = [entry for entry in self._created if entry in unwanted]
-            self._created = tuple(entry for entry in self._created if entry not in unwanted)
+            if lot.over:
+                return False
+            if len(lot.entries) >= MAX_CALLBACKS:
+                raise ValueError(f"more than {MAX_CALLBACKS} callbacks for new dialogs")
+            lot.entries.append(entry)
+            self._gather()
+        return True
+
+    def _gather(self) -> None:
+        self._created = tuple(e for lot in self._lots if lot.live for e in lot.entries)
+
+    def holder(self) -> HeldCallbacks:
+        """A register of its own for a script, which can be put in force and dropped as a whole."""
+        return HeldCallbacks(self)
+
+    def _replace(self, old: _Lot | None, new: _Lot | None) -> None:
+        """Call what ``new`` holds in the place of what ``old`` did, from one dialog to the next."""
+        dropped: list[_Registration] = []
+        with self._lock:
+            if old is not None:
+                dropped, old.entries = old.entries, []
+                old.live, old.over = False, True
+                if old in self._lots:
+                    self._lots.remove(old)
+            if new is not None and not new.over:
+                new.live = True
+                self._lots.append(new)
+            self._gather()
         for entry in dropped:
             _free(entry)
 
@@ -214,6 +255,8 @@ class Callbacks:
         """Forget all callbacks, and free what was registered with them."""
         with self._lock:
             entries = [*self._created, *(e for found in self._of.values() for e in found)]
+            for lot in self._lots:
+                lot.entries = []
             self._created = ()
             self._of.clear()
         for entry in entries:
@@ -225,16 +268,20 @@ class Callbacks:
             _run(entry, dialog, DlgCb.MI_CONTEXT, CallbackParams(entry.param, write=write))
 
     def _hear(self, types: DlgCb) -> None:
-        """Listen to the events of these types from now on: what nobody hears costs nothing."""
-        with self._lock:
+        """Listen to the events of these types from now on: what nobody hears costs nothing.
+
+        Types count as heard once they are, lest another thread that registers the same one
+        returns before the table knows of it.
+        """
+        with self._hearing:
             new = types & ~self._heard
+            for kind, known in _TYPE_OF.items():
+                if known & new:
+                    self._table.add_listener(self._on_event, kind)
             self._heard |= types
-            leave, self._leaving = not self._leaving, True
-        for kind, known in _TYPE_OF.items():
-            if known & new:
-                self._table.add_listener(self._on_event, kind)
-        if leave:
-            self._table.add_listener(self._on_destroyed, EventType.DESTROYED)
+            if not self._leaving:
+                self._leaving = True
+                self._table.add_listener(self._on_destroyed, EventType.DESTROYED)
 
     def _registered(self, dialog: Dialog, kind: DlgCb) -> Iterator[_Registration]:
         with self._lock:
@@ -255,6 +302,39 @@ class Callbacks:
             entries = self._of.pop(event.dialog, ())
         for entry in entries:
             _free(entry)
+
+
+class HeldCallbacks:
+    """The callbacks of one script.
+
+    Those for new dialogs are not called before :meth:`replace` puts all of them in force, and no
+    more after they were dropped; those on single dialogs are like any other. Any thread.
+    """
+
+    __slots__ = ("_callbacks", "_lot")
+
+    def __init__(self, callbacks: Callbacks) -> None:
+        self._callbacks = callbacks
+        self._lot = _Lot()
+
+    def register(
+        self,
+        dialog: DialogHandle | None,
+        types: DlgCb,
+        callback: Callback,
+        param: object = None,
+        free: Free | None = None,
+    ) -> bool:
+        """As Callbacks.register; False, and ``free`` called, for a script that was dropped."""
+        return self._callbacks._register(self._lot, dialog, types, callback, param, free)  # noqa: SLF001 - two halves of one thing
+
+    def replace(self, old: HeldCallbacks | None) -> None:
+        """Put these in force in the place of ``old``'s, which are freed."""
+        self._callbacks._replace(old._lot if old is not None else None, self._lot)  # noqa: SLF001 - as above
+
+    def drop(self) -> None:
+        """Forget those for new dialogs, and take no more."""
+        self._callbacks._replace(self._lot, None)
 
 
 def _params(event: DialogEvent, param: object) -> CallbackParams:

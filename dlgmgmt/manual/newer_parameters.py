@@ -219,4 +219,16 @@ NEWER_PARAMETERS = (
             """,
         example="max_queue = 2000",
     ),
+    Entry(
+        name="load_limit",
+        chapter="5+",
+        kind=_P,
+        summary="seconds that loading the script may take, in [routing]",
+        type="seconds, a number from 0.1 to 3600",
+        text="""
+            Its top level and mod_init together. Beyond it the start, or the reload, is refused
+            with the line where it stands, and a script that was loaded before goes on.
+            """,
+        example="load_limit = 5",
+    ),
 )

@@ -15,6 +15,7 @@ _INITIAL = "tests/unit/routing/test_initial_callbacks.py"
 _RUNNER = "tests/unit/routing/test_runner.py"
 _RUNNER_LIMITS = "tests/unit/routing/test_runner_limits.py"
 _ENGINE = "tests/unit/routing/test_engine.py"
+_LOADING = "tests/unit/routing/test_loading.py"
 _KEEPALIVE = "tests/unit/sip/test_keepalive.py"
 _FUNCTIONS = "tests/unit/routing/test_dialog_functions.py"
 _OPENING = "tests/unit/routing/test_routes_dialog.py"
@@ -157,4 +158,9 @@ PARAMETERS = {
     ),
     "max_queue": node_ids(_RUNNER_LIMITS, "test_no_more_than_max_queue_wait")
     + node_ids(_ENGINE, "test_a_queue_that_is_full_is_answered_503"),
+    "load_limit": node_ids(
+        _LOADING,
+        "test_a_script_that_does_not_end_is_refused_with_its_line",
+        "test_mod_init_counts_too",
+    ),
 }

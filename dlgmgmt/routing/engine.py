@@ -37,6 +37,8 @@ _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_BUSY = ReplyPlan(503, headers="Retry-After: 5\r\n")
+
 _EVENTS = {
     EventType.CONFIRMED: "dialog:start",
     EventType.TERMINATED: "dialog:end",
@@ -145,7 +147,7 @@ class ScriptRouting:
         done = functools.partial(self._requested, pending, state)
         what = f"request_route {msg.method} callid={msg.callid!r}"
         if not self.runner.submit(msg.callid, work, done, what):
-            pending.decide(ReplyPlan(503, headers="Retry-After: 5\r\n"), None)
+            pending.decide(_BUSY, None)
 
     def _requested(
         self, pending: PendingRequest, state: _State, outcome: Outcome[Decision]
@@ -155,7 +157,8 @@ class ScriptRouting:
             self.table.publish(EventType.CREATED, opened)
         decision = outcome.value
         if decision is None:
-            pending.decide(ReplyPlan(500), opened)
+            # A daemon that ends has not failed: the caller may try another one.
+            pending.decide(_BUSY if outcome.stopped else ReplyPlan(500), opened)
             return
         for code, reason in decision.provisional:
             pending.provisional(code, reason)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 
-class ScriptError(Exception):
+class ScriptFault(Exception):
     """Base of the errors that a script's own call causes."""
 
 
-class RouteError(ScriptError):
+class RouteError(ScriptFault):
     """A function that this route does not allow, or an argument that it cannot take."""
 
 
-class ScriptLimit(ScriptError, ValueError):
+class ScriptLimit(ScriptFault, ValueError):
     """More AVPs, headers, branches or text than one transaction may have."""
 
 
-class PvError(ScriptError, ValueError):
+class PvError(ScriptFault, ValueError):
     """A pseudo-variable that cannot be read.
 
     position: where it starts in the text, counted from 0.

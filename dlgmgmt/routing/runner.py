@@ -37,11 +37,12 @@ _TOO_LONG = "waited too long for a script worker"
 
 @dataclass(slots=True, frozen=True)
 class Outcome(Generic[T]):
-    """What came of a run: its value, or the error with "file:line" of the script in it."""
+    """What came of a run: its value, or the error with "file:line"; stopped: the runner was."""
 
     value: T | None = None
     error: str | None = None
     timed_out: bool = False
+    stopped: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -205,7 +206,8 @@ class ScriptRunner:
                     late.append(running)
             self._break_loops()
         for job in late:
-            self._deliver(job, Outcome(error=f"{job.path}: stopped before the run's end"))
+            text = f"{job.path}: stopped before the run's end"
+            self._deliver(job, Outcome(error=text, stopped=True))
 
     # -- workers ---------------------------------------------------------------------------------
 

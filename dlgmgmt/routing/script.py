@@ -8,12 +8,13 @@ import io
 import linecache
 import os
 import stat
-import sys
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from dlgmgmt.routing.modules import NAME, LoadedModules
 
 MAX_BYTES = 1 << 20
 """A larger file is no script."""
@@ -31,7 +32,6 @@ PARAMETERS = MappingProxyType(
 """What the daemon calls by itself, and with what. A script has at least one of these."""
 
 _SUFFIX = "_route"
-_MODULE = "dlgmgmt_script"
 _SHOWN = 300
 _NONE = f"defines nothing that the daemon calls: none of {', '.join(PARAMETERS)}"
 
@@ -73,31 +73,37 @@ class Script:
         )
 
 
-def load(path: str | os.PathLike[str]) -> Script:
-    """Run the file in a module of its own and check what it defines. Raises ScriptError."""
+def load(
+    path: str | os.PathLike[str],
+    init: Callable[[Script], None] | None = None,
+    modules: LoadedModules | None = None,
+) -> Script:
+    """Run the file in a module of its own, check what it defines, and run ``init`` with it.
+
+    modules: for who wants to take the load back. Raises ScriptError; the script that was loaded
+    before then goes on as if nothing had been.
+    """
     file = str(Path(path))
     source, code, lines = _compiled(file)
-    module = types.ModuleType(_MODULE)
+    module = types.ModuleType(NAME)
     module.__file__ = file
-    before = sys.modules.get(_MODULE)
-    # Classes look their module up there while they are made: dataclasses do.
-    sys.modules[_MODULE] = module
+    script = Script(file, module)
+    modules = modules or LoadedModules(file)
+    modules.begin(module)
     try:
         exec(code, module.__dict__)  # noqa: S102 - running the operator's file is what this is for
         _check_module(file, module, lines)
+        if init is not None:
+            init(script)
     except BaseException as error:
-        # The script that was loaded before goes on.
-        if before is None:
-            del sys.modules[_MODULE]
-        else:
-            sys.modules[_MODULE] = before
+        modules.undo()
         if isinstance(error, (KeyboardInterrupt, ScriptError)):
             raise
         raise ScriptError(file, where(error, file), describe(error)) from error
     # No modification time: the lines shown are those that run, whatever becomes of the file.
     shown = io.StringIO(source, newline=None).readlines()
     linecache.cache[file] = (len(source), None, shown, file)
-    return Script(file, module)
+    return script
 
 
 def check(path: str | os.PathLike[str]) -> None:

@@ -128,7 +128,7 @@ def test_an_unknown_name(tmp_path: Path) -> None:
     )
     assert found[1] == (
         "dlgmgmt.toml:4: unknown parameter routing.threads = 4; "
-        "allowed: script, time_limit, workers, max_queue"
+        "allowed: script, time_limit, workers, max_queue, load_limit"
     )
 
 
@@ -174,16 +174,18 @@ def test_a_match_mode_is_deprecated(tmp_path: Path, mode: int) -> None:
 
 def test_the_defaults_of_routing(tmp_path: Path) -> None:
     routing = read(tmp_path, "").routing
-    assert routing == RoutingSettings(script=None, time_limit=1.0, workers=4, max_queue=10_000)
+    assert routing == RoutingSettings(
+        script=None, time_limit=1.0, workers=4, max_queue=10_000, load_limit=30.0
+    )
 
 
 def test_a_script_is_found_beside_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "routes").mkdir()
     script = tmp_path / "routes" / "mine.py"
     script.touch()
-    text = "[routing]\ntime_limit = 2\nworkers = 64\nmax_queue = 1\nscript = "
+    text = "[routing]\ntime_limit = 2\nworkers = 64\nmax_queue = 1\nload_limit = 5\nscript = "
     routing = read(tmp_path, text + '"routes/mine.py"').routing
-    assert routing == RoutingSettings(str(script), 2.0, 64, 1)
+    assert routing == RoutingSettings(str(script), 2.0, 64, 1, 5.0)
     assert read(tmp_path, f'{text}"{script}"').routing == routing
 
 
@@ -205,6 +207,7 @@ def test_a_script_that_is_no_file(tmp_path: Path, path: str) -> None:
         ("workers = 65", "an integer from 1 to 64"),
         ("max_queue = 0.5", "an integer from 1 to 1000000"),
         ("max_queue = 0", "an integer from 1 to 1000000"),
+        ("load_limit = 0", "seconds, a number from 0.1 to 3600"),
     ],
 )
 def test_wrong_values_of_routing(tmp_path: Path, line: str, allowed: str) -> None:

@@ -375,6 +375,8 @@ def test_nothing_is_applied_to_a_daemon_that_ends(tmp_path: Path) -> None:
     reloader.stop()
     assert not reloader.reload()
     assert daemon.applied == []
+    # The script is not loaded either: its callbacks would take the place of the old one's.
+    assert daemon.prepared == []
 
 
 def test_a_script_that_interrupts_its_loading_leaves_the_next_reload_possible(

@@ -33,6 +33,7 @@ class AtOnce:
 
     def __init__(self) -> None:
         self.full = False
+        self.stopping = False
         self.late: list[Callable[[], None]] | None = None
 
     def submit(
@@ -53,8 +54,16 @@ class AtOnce:
         if self.late is None:
             done(outcome)
         else:
-            self.late.append(lambda: done(outcome))
+            stopped: Outcome[T] = Outcome(error="stopped", stopped=True)
+            self.late.append(lambda: done(stopped if self.stopping else outcome))
         return True
+
+    def cut_off(self) -> None:
+        """The runner is stopped before any of these has ended."""
+        self.stopping = True
+        late, self.late = self.late or [], None
+        for done in late:
+            done()
 
 
 class Calls:
@@ -226,6 +235,14 @@ def test_a_queue_that_is_full_is_answered_503(home: Scripted) -> None:
     home.runner.full = True
     home.alice.invite("1")
     assert home.alice.last("503")["Retry-After"] == "5"
+
+
+def test_a_run_that_the_end_of_the_daemon_cuts_off_is_answered_503(home: Scripted) -> None:
+    home.runner.late = []
+    home.alice.invite("1")
+    home.runner.cut_off()
+    assert home.alice.last("503")["Retry-After"] == "5"
+    assert home.world.state() == 0
 
 
 def test_a_call_cancelled_while_the_script_runs_leaves_no_dialog(home: Scripted) -> None:

@@ -150,6 +150,7 @@ def test_stop_with_everything_blocked_delivers_all_once(bench: Bench) -> None:
     outcomes = dict(bench.desk.take(4))
     assert len(outcomes) == 4
     assert all("stopped" in str(outcome.error) for outcome in outcomes.values())
+    assert all(outcome.stopped for outcome in outcomes.values())
     assert (runner.waiting, runner.refused, runner.errors) == (0, 2, 2)
     for gate in gates:
         gate.left()
