@@ -130,14 +130,14 @@ class ScriptRouting:
 
     def request(self, pending: PendingRequest) -> None:
         """Run ``request_route`` and ``branch_route``."""
-        msg, hop, _, server = pending.incoming
+        msg, hop, _, server, _ = pending.incoming
         session = Session()
         given = RunInput(
             message=msg.edited(Edits()),
             session=session,
             source=msg.source,
             socket=server.flow.transport.name,
-            uri=hop.uri if hop.changed else None,
+            uri=hop.uri if hop.uri != msg.uri else None,
             routed=hop.changed,
             routes=hop.routes,
         )

@@ -35,6 +35,7 @@ REASONS = {
     501: "Not Implemented",
     503: "Service Unavailable",
     504: "Server Time-out",
+    505: "Version Not Supported",
     513: "Message Too Large",
     600: "Busy Everywhere",
     603: "Decline",
@@ -122,8 +123,8 @@ def in_dialog_request(
     parts += [f"Route: {route}\r\n" for route in routes]
     parts.append(
         f"Max-Forwards: 70\r\n"
-        f"From: <{from_uri}>;tag={from_tag}\r\n"
-        f"To: <{to_uri}>;tag={to_tag}\r\n"
+        f"From: {_party(from_uri, from_tag)}\r\n"
+        f"To: {_party(to_uri, to_tag)}\r\n"
         f"Call-ID: {callid}\r\n"
         f"CSeq: {cseq} {method}\r\n"
     )
@@ -131,6 +132,11 @@ def in_dialog_request(
         parts.append(f"User-Agent: {agent}\r\n")
     parts.append(f"{extra}Content-Length: 0\r\n\r\n")
     return "".join(parts).encode("utf-8", "surrogateescape")
+
+
+def _party(uri: str, tag: str) -> str:
+    # A caller of RFC 2543 has no tag.
+    return f"<{uri}>;tag={tag}" if tag else f"<{uri}>"
 
 
 def initial_request(
@@ -174,7 +180,8 @@ def apply_route_set(uri: str, route_set: tuple[str, ...]) -> tuple[str, tuple[st
 
 def is_loose(uri: str) -> bool:
     """Whether a route URI carries ``lr``."""
-    at = uri.find(";")
+    # What stands before the @ is no parameter (RFC 3261 19.1.1: a user may hold semicolons).
+    at = uri.find(";", uri.rfind("@") + 1)
     return at >= 0 and grammar.param(uri[at:], "lr") is not None
 
 

@@ -11,7 +11,8 @@ from dlgmgmt.dialog.errors import TableFull
 from dlgmgmt.dialog.model import Dialog, DialogInit, Direction
 from dlgmgmt.dialog.states import IllegalEvent, State
 from dlgmgmt.dialog.tracker import Match, Tracker
-from dlgmgmt.sip.context import Core, Observer, ResponseContext
+from dlgmgmt.sip.context import ResponseContext
+from dlgmgmt.sip.core import Core, Observer
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.hooks import Asked, Plan, RelayPlan, ReplyPlan, Routing
 from dlgmgmt.sip.hop import Hop, Router, Target, forward_target
@@ -20,9 +21,11 @@ from dlgmgmt.sip.observe import InviteObserver, RequestObserver
 from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark
 from dlgmgmt.sip.own_dialogs import OwnDialogs
 from dlgmgmt.sip.renumber import as_sent
+from dlgmgmt.sip.targets import followed, planned, routed
 from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.transaction import ServerTransaction
 from dlgmgmt.sip.uri import parse_uri
+from dlgmgmt.sip.validate import check_target
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,12 +62,16 @@ class ForwardCore(Core, Protocol):
 
 
 class Incoming(NamedTuple):
-    """A valid request: after Route preprocessing, with its loop mark and server transaction."""
+    """A valid request: after Route preprocessing, with its loop mark and server transaction.
+
+    within: whether it belongs to a dialog.
+    """
 
     msg: Message
     hop: Hop
     mark: int
     server: ServerTransaction
+    within: bool
 
 
 class Forwarder:
@@ -80,26 +87,43 @@ class Forwarder:
 
     def request(self, msg: Message, server: ServerTransaction) -> None:
         """Validate (16.3), preprocess (16.4), and forward; raises BadMessage."""
+        hop = self.router.preprocess(msg)
+        routing = self.routing
+        scripted = routing is not None and routing.requests
+        check_target(hop, scripted=scripted)
+        within = bool(msg.to_tag) or self._is_for_tagless(msg, hop)
         if msg.max_forwards == 0:
+            if msg.method == "OPTIONS" and not within:
+                # 16.3 step 3, 11: this is how the hops of a path are found one by one.
+                self._describe(server)
+                return
             raise BadMessage(483, "Too Many Hops")
         unsupported = msg.all("proxy-require")
         if unsupported:
             extra = f"Unsupported: {', '.join(unsupported)}\r\n"
             self._core.answer(server, 420, extra=extra)
             return
-        hop = self.router.preprocess(msg)
         if self.own and self.own.take(msg, hop, server):
             return
         mark = loop_mark(msg, hop)
         if has_looped(msg, mark, self._core.locator.sockets):
             raise BadMessage(482, "Loop Detected")
-        incoming = Incoming(msg, hop, mark, server)
-        if self.routing is not None and self.routing.requests:
-            self._ask(incoming, self.routing)
-        elif msg.to_tag:
+        incoming = Incoming(msg, hop, mark, server, within)
+        if routing is not None and scripted:
+            self._ask(incoming, routing)
+        elif within:
             self._within(incoming, None, None)
         else:
             self._initial(incoming, None, None, None)
+
+    def _is_for_tagless(self, msg: Message, hop: Hop) -> bool:
+        """Whether a request without To-tag goes to a caller who has none (RFC 3261 12.1.1)."""
+        if hop.did is None:
+            return False
+        entry = self._table.entry_of(msg.callid)
+        with entry.lock:
+            found = self._table.match(entry, _did(hop), msg.callid, msg.from_tag, "")
+        return found is not None and found[2] is Direction.UPSTREAM
 
     # -- the routing of somebody else ------------------------------------------------------------
 
@@ -118,7 +142,7 @@ class Forwarder:
                 if opened is not None and opened.state is State.DELETED:
                     # An operator has ended the call meanwhile.
                     plan = ReplyPlan(488, "Ended")
-                elif incoming.msg.to_tag:
+                elif incoming.within:
                     self._within(incoming, plan, asked)
                 else:
                     self._initial(incoming, plan, asked, opened)
@@ -213,7 +237,7 @@ class Forwarder:
             return None
 
     def _within(self, incoming: Incoming, plan: RelayPlan | None, asked: Asked | None) -> None:
-        msg, hop, mark, server = incoming
+        msg, hop, mark, server, _ = incoming
         # What can be refused is read before the dialog hears of the request.
         contact = msg.contact_uri
         target = routed(hop)
@@ -221,7 +245,7 @@ class Forwarder:
         observer: Observer | None = None
         if match is not None:
             observer = RequestObserver(match, msg.method, contact, self.tracker)
-        targets = _planned(plan, hop, target or followed(match))
+        targets = planned(plan, hop, target or followed(match))
         if not targets:
             self._core.answer(server, 481)
             if observer is not None:
@@ -249,7 +273,7 @@ class Forwarder:
         asked: Asked | None,
         opened: Dialog | None,
     ) -> None:
-        msg, hop, mark, server = incoming
+        msg, hop, mark, server, _ = incoming
         targets, parallel = self._targets(msg, hop, plan)
         if not targets:
             self._nowhere(incoming)
@@ -289,17 +313,20 @@ class Forwarder:
         return record if dialog is None else f"{record};{self.router.rr_param}={dialog.did}"
 
     def _nowhere(self, incoming: Incoming) -> None:
-        msg, hop, _, server = incoming
+        msg, hop, server = incoming.msg, incoming.hop, incoming.server
         if msg.method == "OPTIONS" and hop.own_uri is not None and not hop.own_uri.user:
-            # RFC 3261 11: addressed to the proxy itself.
-            extra = "Accept: */*\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\nSupported: \r\n"
-            self._core.answer(server, 200, extra=extra)
+            self._describe(server)
         else:
             self._core.answer(server, 404)
 
+    def _describe(self, server: ServerTransaction) -> None:
+        """Answer an OPTIONS for the proxy itself (RFC 3261 11)."""
+        extra = "Accept: */*\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\nSupported: \r\n"
+        self._core.answer(server, 200, extra=extra)
+
     def _targets(self, msg: Message, hop: Hop, plan: RelayPlan | None) -> tuple[list[Target], bool]:
         if plan is not None and plan.targets:
-            return _planned(plan, hop, None), plan.parallel
+            return planned(plan, hop, None), plan.parallel
         if hop.routes:
             return [forward_target(hop.uri, hop.routes)], True
         uri = hop.own_uri
@@ -362,39 +389,3 @@ class PendingRequest:
 
 def _did(hop: Hop) -> str | None:
     return hop.did if hop.did and decode_did(hop.did) else None
-
-
-def _planned(plan: RelayPlan | None, hop: Hop, usual: Target | None) -> list[Target]:
-    """The targets of a plan, with the Route values that remain. usual: without a plan."""
-    if plan is None or not plan.targets:
-        return [usual] if usual is not None else []
-    found = []
-    for target in plan.targets:
-        through = forward_target(target.uri, hop.routes) if target.uri else usual
-        if through is not None:
-            found.append(through._replace(destination=target.destination, edits=target.edits))
-    return found
-
-
-def routed(hop: Hop) -> Target | None:
-    """Where a sequential request says that it goes; None if that is here. Raises BadMessage."""
-    if hop.routes or hop.own_uri is None:
-        return forward_target(hop.uri, hop.routes)
-    return None
-
-
-def followed(match: Match | None) -> Target | None:
-    """Where the dialog says that a request for this address goes; None if it does not know.
-
-    A peer that ignores Record-Route sends to us what is meant for the other side.
-    """
-    if match is None or match.leg is None:
-        return None
-    if match.direction is Direction.DOWNSTREAM:
-        uri, routes = match.leg.callee_contact, match.leg.callee_route_set
-    else:
-        uri, routes = match.dialog.caller_contact, match.dialog.caller_route_set
-    try:
-        return forward_target(uri, routes) if uri else None
-    except BadMessage:
-        return None

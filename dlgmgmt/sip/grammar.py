@@ -14,6 +14,7 @@ from dlgmgmt.sip.errors import BadMessage
 TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]++"  # noqa: S105 - a pattern
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
 
+_TOKEN = re.compile(TOKEN, re.ASCII)
 _NAME_ADDR = re.compile(rf"\s*+(?:{_QUOTED}|[^<\",;]*+)\s*+<([^>]*+)>([\s\S]*)", re.ASCII)
 _ADDR_SPEC = re.compile(r"\s*+([^\s;<>\",]++)\s*+((?:;[\s\S]*)?)", re.ASCII)
 _TAG = re.compile(rf";\s*+tag\s*+=\s*+({TOKEN})", re.ASCII | re.IGNORECASE)
@@ -24,6 +25,10 @@ _VIA = re.compile(
 )
 _PARAM = re.compile(
     rf";\s*+([^\s;=]++)\s*+(?:=\s*+({_QUOTED}|\[[0-9A-Fa-f:.]*+\]|[^\s;\"]*+))?\s*+", re.ASCII
+)
+# Empty parameters are refused, but for a last one, which some send.
+_VIA_PARAMS = re.compile(
+    rf"(?:;\s*+[^\s;=]++\s*+(?:=\s*+(?:{_QUOTED}|[^\s;\"]*+)\s*+)?)*+;?\s*+", re.ASCII
 )
 _BRANCH = re.compile(r";\s*+branch\s*+=\s*+([^\s;,\"]++)", re.ASCII | re.IGNORECASE)
 _LIST_PART = re.compile(rf"(?:{_QUOTED}|<[^>]*+>|[^,\"<])*+")
@@ -94,6 +99,10 @@ def tag_of(params: str) -> str:
             tag = tag[: tag.find(";")]
         if tag.replace("-", "").isalnum() and tag.isascii():
             return tag
+    if '"' in params:
+        # What looks like a tag within quotes is none.
+        match = _TOKEN.fullmatch(param(params, "tag") or "")
+        return match[0] if match else ""
     match = _TAG.search(params)
     return match[1] if match else ""
 
@@ -110,14 +119,14 @@ def party_tag(value: str, header: str) -> str:
 
 def via(value: str) -> Via:
     """Read one Via value."""
-    if value.startswith("SIP/2.0/UDP "):
+    if value.startswith("SIP/2.0/UDP ") and ";;" not in value:
         # The common form, without a pattern.
         end = value.find(";")
         where = _sent_by(value[12:end]) if 12 < end < 300 else None
         if where is not None:
             return Via("UDP", *where, value[end:])
     match = _VIA.fullmatch(value)
-    if match is None:
+    if match is None or _VIA_PARAMS.fullmatch(match[4]) is None:
         raise BadMessage(400, "Bad Via header")
     port = int(match[3]) if match[3] else None
     if port is not None and not 0 < port < 65536:

@@ -68,8 +68,11 @@ class Router:
         self._routes = [(route, [parse_uri(uri) for uri in route.targets]) for route in routes]
 
     def is_own(self, uri: Uri) -> bool:
-        """Whether a URI's host and port are one of the own sockets."""
-        where = uri.host, uri.port or uri.default_port
+        """Whether what a URI's host, or its maddr, and port lead to is one of the own sockets."""
+        host = uri.host
+        if uri.params:
+            host = (uri.param("maddr") or host).strip("[]")
+        where = host, uri.port or uri.default_port
         if where in self._bound:
             return True
         if where[1] not in self._wildcard_ports or not is_numeric(where[0]):
@@ -79,8 +82,15 @@ class Router:
     def preprocess(self, msg: Message) -> Hop:
         """Take the own values off the Route (16.4); repairs what a strict router sent."""
         uri = msg.uri
-        parsed = parse_uri(uri) if uri[:4].lower() == "sip:" else None
+        scheme = uri[:5].lower()
+        parsed = parse_uri(uri) if scheme[:4] == "sip:" or scheme == "sips:" else None
         own = parsed is not None and self.is_own(parsed)
+        if own and parsed is not None and parsed.params and parsed.param("maddr"):
+            # 16.4: it has come to where maddr led it.
+            uri = parsed.without_maddr()
+            own = self.is_own(parsed._replace(params=""))
+            parsed = parse_uri(uri)
+            own = own or self.is_own(parsed)
         routes = msg.all("route")
         did: str | None = None
         out: Transport | None = None
@@ -126,6 +136,9 @@ class Router:
 
         None when no route matches. Each target keeps the request's user part.
         """
+        if uri.params and uri.param("maddr"):
+            # 16.5: the URI itself is the only target.
+            return None
         for route, parsed in self._routes:
             if route.domain is not None and route.domain != uri.host:
                 continue

@@ -11,14 +11,11 @@ from __future__ import annotations
 import re
 
 from dlgmgmt.sip import grammar
-from dlgmgmt.sip.errors import BadMessage, NotSip
+from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.grammar import TOKEN, Via
 from dlgmgmt.sip.headers import NAMES, Edits, edit_lines, read_name
+from dlgmgmt.sip.startline import read_start
 
-_START = re.compile(
-    rf"({TOKEN}) (\S++) SIP/2\.0|SIP/2\.0 ([1-6][0-9]{{2}})(?: ([^\r\n]*+))?",
-    re.ASCII | re.IGNORECASE,
-)
 _LINE_END = re.compile(r"\r?\n")
 # The look-behind keeps it linear: a run of blanks is tried once, from its first one.
 _FOLD = re.compile(r"(?<![ \t])[ \t]*+\r?\n[ \t]++")
@@ -53,9 +50,10 @@ class Message:
     """A request (``method`` and ``uri`` set) or a reply (``status`` and ``reason`` set).
 
     header_lines: in order, without line ends (a folded header is one of them, its inner line
-    ends kept). names: their lower-case long names. body: as received, cut to Content-Length.
-    defect: what is wrong with a message whose start line could be read. source: numeric host and
-    port that it came from, if it came from the network.
+    ends kept). names: their lower-case long names. repeats: how many lines bear a name that an
+    earlier one has. body: as received, cut to Content-Length. defect: what is wrong with a message
+    whose start line could be read. source: numeric host and port that it came from, if it came
+    from the network.
     """
 
     __slots__ = (
@@ -71,6 +69,7 @@ class Message:
         "method",
         "names",
         "reason",
+        "repeats",
         "source",
         "status",
         "uri",
@@ -95,32 +94,32 @@ class Message:
         plain = head.count(b"\n") == ends and head.count(b"\r") == ends
         if not plain:
             lines = _LINE_END.split(text)
-        self._start(lines[0])
+        self.defect = self._start(lines[0])
         self.header_lines: list[str] = []
         # None stands for a name while the lines are read, and for none afterwards.
         self.names: list[str | None] = []
         self._line_of: dict[str | None, str] = {}
+        self.repeats = 0
         self._callid = ""
         self._cseq: tuple[int, str] | None = None
         self._from_tag: str | None = None
         self._to_tag: str | None = None
         self._max_forwards: int | None = None
-        self.defect: BadMessage | None = None
         self.source = _NOWHERE
         try:
             self._scan(lines)
             self._check_ends(plain=plain, ended=cut >= 0)
             self._cut_body()
         except BadMessage as error:
-            self.defect = error
+            self.defect = self.defect or error
 
-    def _start(self, line: str) -> None:
+    def _start(self, line: str) -> BadMessage | None:
         # The common forms are read without a pattern: this runs for every message.
         if line.startswith("SIP/2.0 ") and line[8:11].isdecimal() and line[11:12] == " ":
             if line.isascii() and "100" <= line[8:11] < "700":
                 self.method = self.uri = ""
                 self.status, self.reason = int(line[8:11]), line[12:]
-                return
+                return None
         elif line.endswith(" SIP/2.0"):
             method, _, uri = line[:-8].partition(" ")
             if (
@@ -132,17 +131,9 @@ class Message:
             ):
                 self.method, self.uri = method, uri
                 self.status, self.reason = 0, ""
-                return
-        start = _START.fullmatch(line)
-        if start is None:
-            raise NotSip
-        method, uri, status, reason = start.groups()
-        if method is not None:
-            self.method, self.uri = method, uri
-            self.status, self.reason = 0, ""
-        else:
-            self.method = self.uri = ""
-            self.status, self.reason = int(status), reason or ""
+                return None
+        self.method, self.uri, self.status, self.reason, defect = read_start(line)
+        return defect
 
     def _scan(self, lines: list[str]) -> None:
         del lines[0]
@@ -163,6 +154,7 @@ class Message:
     def _index(self) -> None:
         # Reversed, so that the first line of a name is the one that stays.
         self._line_of = dict(zip(self.names[::-1], self.header_lines[::-1], strict=True))
+        self.repeats = len(self.names) - len(self._line_of)
 
     def _scan_odd(self, lines: list[str], names: list[str | None]) -> None:
         for line, name in zip(lines, names, strict=True):
@@ -185,6 +177,8 @@ class Message:
         text = self.get("content-length")
         if text is None:
             return
+        if self.repeats and self.names.count("content-length") > 1:
+            raise BadMessage(400, "Several Content-Length headers")
         if not (text.isascii() and text.isdigit()) or len(text) > 9:
             raise BadMessage(400, "Bad Content-Length")
         length = int(text)
@@ -263,7 +257,7 @@ class Message:
             text = self.get("max-forwards")
             if text is None:
                 return None
-            if not (text.isascii() and text.isdigit()) or len(text) > 3 or int(text) > 255:
+            if not (text.isascii() and text.isdigit()) or len(text) > 10 or int(text) > 255:
                 raise BadMessage(400, "Bad Max-Forwards header")
             self._max_forwards = int(text)
         return self._max_forwards
@@ -301,14 +295,16 @@ class Message:
         if value[0] == "<" and '"' not in value and "," not in value:
             # The common form.
             uri = value[1:].partition(">")[0]
-            if uri.isprintable() and " " not in uri and ">" in value:
+            if uri.isprintable() and " " not in uri and ">" in value and "?" not in uri:
                 return uri
         contacts = grammar.split_list(value)
         uri = grammar.name_addr(contacts[0], "Contact").uri if contacts else ""
         if len(uri.split(None, 1)) > 1:
             # It becomes a Request-URI one day, where a blank would end it.
             raise BadMessage(400, "Bad Contact header")
-        return uri
+        # 19.1.5: headers are no part of it either. A user part may have a question mark.
+        end = uri.find("?", uri.rfind("@") + 1)
+        return uri if end < 0 else uri[:end]
 
     def top_via(self) -> Via:
         """The topmost Via value."""
@@ -386,20 +382,3 @@ def _value(line: str) -> str:
 def _first_value_end(line: str) -> int:
     colon = line.find(":") + 1
     return colon + grammar.first_part_end(line[colon:])
-
-
-def check_request(msg: Message) -> None:
-    """Raise BadMessage unless a request has what every request needs (RFC 3261 8.1.1).
-
-    The topmost Via is the caller's to read: without it there is nobody to answer.
-    """
-    if msg.defect is not None:
-        raise msg.defect
-    msg.callid  # noqa: B018 - each of these raises when its header is malformed
-    _, method = msg.cseq
-    if method != msg.method:
-        raise BadMessage(400, "CSeq method does not match")
-    if not msg.from_tag:
-        # RFC 3261 8.1.1.3 requires it; nothing that follows could be matched without.
-        raise BadMessage(400, "Missing From tag")
-    msg.to_tag  # noqa: B018

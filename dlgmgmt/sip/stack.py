@@ -119,7 +119,8 @@ def server_key(request: Message, via: Via, method: str) -> ServerKey:
     method: the request's own, or INVITE for an ACK or CANCEL that looks for its INVITE.
     """
     branch = grammar.branch_of(via.params)
-    if branch[:7] == _COOKIE or branch[:7].lower() == _COOKIE.lower():
+    # The cookie alone identifies nothing (RFC 4475 3.2.1).
+    if len(branch) > 7 and (branch[:7] == _COOKIE or branch[:7].lower() == _COOKIE.lower()):
         return branch, via.host, str(via.port), method
     # RFC 2543 peers: no unique branch. The To-tag stays out, so that an ACK finds its INVITE.
     return (

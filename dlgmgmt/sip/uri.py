@@ -54,6 +54,17 @@ class Uri(NamedTuple):
         """A URI parameter's value, "" without a value, None if absent."""
         return param(self.params, name)
 
+    def without_maddr(self) -> str:
+        """The URI as text without port, maddr and transport, for the place that they name."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        params = [
+            param
+            for param in self.params.split(";")[1:]
+            if param.partition("=")[0].lower() not in ("maddr", "transport")
+        ]
+        who = f"{self.user}@" if self.user else ""
+        return ";".join([f"{self.scheme}:{who}{host}", *params]) + self.headers
+
     def with_user(self, user: str) -> str:
         """The URI as text, with ``user`` in place of its own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
