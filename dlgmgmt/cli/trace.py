@@ -63,8 +63,8 @@ def shown(message: Traced) -> Iterator[str]:
 def _moment(value: object) -> str:
     seconds = value if isinstance(value, int | float) else 0.0
     try:
-        micro = round(seconds * 1_000_000)
-        local = time.localtime(micro // 1_000_000)
-        return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{micro % 1_000_000:06d}"
+        # Rounded as the daemon rounds it for the FIFO.
+        whole, _, fraction = f"{seconds:.6f}".partition(".")
+        return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(int(whole)))}.{fraction}"
     except (OverflowError, OSError, ValueError):
         return "(no date)"
