@@ -13,14 +13,14 @@ from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import Tracker
 from dlgmgmt.dialog.views import DialogView, TerminationView
+from dlgmgmt.sip.bound import host_text
+from dlgmgmt.sip.flow import Address, Failed, Transport
 from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.proxy import Proxy
 from dlgmgmt.sip.settings import Route, SipSettings
 from dlgmgmt.sip.stack import TICK, TransactionStack
 from dlgmgmt.sip.terminate import Terminator
-from dlgmgmt.sip.bound import host_text
-from dlgmgmt.sip.flow import Address, Transport
-from dlgmgmt.sip.transport import UdpSocket
+from dlgmgmt.sip.transport import UdpFlow, UdpSocket
 
 UNIX = 1_700_000_000.0
 ALICE = "10.0.9.1", 5060
@@ -67,6 +67,59 @@ class FakeSocket(UdpSocket):
 
     def is_own(self, host: str, port: int) -> bool:
         return (host, port) == (self.host, self.port)
+
+
+class FakeStream(FakeSocket):
+    """A listener for connections; ``lose`` breaks those that are there, ``refused`` new ones."""
+
+    kind = "tcp"
+    via = "TCP"
+    reliable = True
+
+    def __init__(self, world: World, host: str, port: int) -> None:
+        super().__init__(world, host, port)
+        self.opened: set[Address] = set()
+        self.refused: set[Address] = set()
+        self.waiting: dict[Address, dict[Failed, None]] = {}
+
+    def flow(self, addr: Address, name: str = "") -> FakeFlow:
+        del name
+        return FakeFlow(self, addr)
+
+    def lose(self, addr: Address) -> None:
+        """The connection to ``addr`` is gone."""
+        self.opened.discard(addr)
+        for tell in self.waiting.pop(addr, {}):
+            tell()
+
+
+class FakeFlow(UdpFlow):
+    """A connection of a FakeStream."""
+
+    def __init__(self, stream: FakeStream, peer: Address) -> None:
+        super().__init__(stream, peer)
+        self.stream = stream
+        self.reused = False
+
+    def send(self, data: bytes, failed: Failed | None = None) -> bool:
+        stream = self.stream
+        if self.peer in stream.refused:
+            return False
+        self.reused = self.peer in stream.opened
+        stream.opened.add(self.peer)
+        if failed is not None:
+            stream.waiting.setdefault(self.peer, {})[failed] = None
+        return stream.send(data, self.peer)
+
+    def settled(self, failed: Failed) -> None:
+        self.stream.waiting.get(self.peer, {}).pop(failed, None)
+
+    def back_to(self, peer: Address) -> FakeFlow:
+        del peer
+        return self
+
+    def alias(self, addr: Address, host: str) -> None:
+        """Not believed."""
 
 
 class Sip:
@@ -137,11 +190,13 @@ class World:
         dialogs: DialogSettings = DIALOGS,
         extra: str = "",
         own: tuple[Address, ...] = (PROXY, PROXY6),
+        streams: tuple[Address, ...] = (),
     ) -> None:
         self.ticks = 0
         self.mail: list[Mail] = []
         self.later: list[Callable[[], None]] | None = None
         self.sockets = [FakeSocket(self, host, port) for host, port in own]
+        self.sockets += [FakeStream(self, host, port) for host, port in streams]
         self.table = DialogTable(
             dialogs,
             wall=lambda: UNIX + self.now,
@@ -196,7 +251,9 @@ class World:
             fire()
 
     def receive(self, data: bytes, source: Address, own: int = 0) -> None:
-        self.proxy.receive(data, source, self.sockets[own])
+        sock = self.sockets[own]
+        stream = sock.flow(source)
+        self.proxy.receive(data, source, sock, stream if isinstance(stream, FakeFlow) else None)
 
     def new_branch(self) -> str:
         self._branches += 1
