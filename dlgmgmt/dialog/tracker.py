@@ -20,6 +20,9 @@ from dlgmgmt.dialog.views import EndedLeg
 TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 
 
+EARLY_ENDED = 199
+"""Early Dialog Terminated (RFC 6228)."""
+
 _TALKING = frozenset({State.CONFIRMED, State.CONCURRENT})
 
 
@@ -70,7 +73,7 @@ class Tracker:
         """A 101-299 reply with a To-tag that is being forwarded to the caller.
 
         Returns the leg, None if it is not tracked (too many legs; a provisional after the
-        answer; a deleted dialog).
+        answer; a deleted dialog). A 199 ends its leg, and the others of the branch go on.
         """
         answer = reply.code >= 200
         kind: EventType | None = None
@@ -79,6 +82,10 @@ class Tracker:
                 return None
             dialog.snapshot = None
             leg = dialog.legs.get(reply.to_tag)
+            if reply.code == EARLY_ENDED:
+                if leg is not None and not leg.confirmed:
+                    dialog.end_leg(leg, EARLY_ENDED, "rejected")
+                return None
             if not answer and dialog.state not in (State.UNCONFIRMED, State.EARLY):
                 return leg
             if leg is None:
@@ -151,7 +158,8 @@ class Tracker:
                     dialog.end_leg(leg, code, cause)
                     ended = True
             for i, past in enumerate(dialog.history):
-                if past.branch == branch and past.code == 0 and past.cause == "cancelled":
+                lost = past.branch == branch and past.code == 0 and past.cause == "cancelled"
+                if lost or (past.code == EARLY_ENDED and past.to_tag == to_tag):
                     dialog.history[i] = past._replace(code=code)
                     ended = True
             if not ended:

@@ -112,7 +112,8 @@ def rank(branch: Branch) -> tuple[int, int, int]:
     group = 0 if status >= 600 else status // 100
     if status in _PREFERRED:
         weight = 0
-    elif status in (408, 487) or (status == 503 and branch.reply is None):
+    elif status in (408, 487, 503):
+        # Of another refusal the caller learns more; a 503 would not even be forwarded.
         weight = 2
     else:
         weight = 1
