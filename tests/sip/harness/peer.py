@@ -30,10 +30,12 @@ def new_branch() -> str:
 class Peer:
     """One UDP socket. host, port: where to bind; proxy: where everything is sent."""
 
+    via = "UDP"
+    where = ""
+    """The parameter that an own URI needs to be reached over this transport."""
+
     def __init__(self, port: int, proxy: Address, host: str = "127.0.0.1") -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.sock = socket.socket(family, socket.SOCK_DGRAM)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.sock = self._open(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.sock.bind((host, port))
         self.proxy = proxy
         self.host, self.port = host, int(self.sock.getsockname()[1])
@@ -41,7 +43,15 @@ class Peer:
         self.seen: list[Message] = []
         self.copies: list[Message] = []
         self.callid = ""
-        self.contact = f"sip:uas@{self.hostport};transport=UDP"
+        self.contact = f"sip:uas@{self.hostport}{self.where or ';transport=UDP'}"
+
+    def _open(self, family: socket.AddressFamily) -> socket.socket:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        return sock
+
+    def close(self) -> None:
+        self.sock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +62,7 @@ class Peer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.sock.close()
+        self.close()
 
     @property
     def hostport(self) -> str:
@@ -68,14 +78,16 @@ class Peer:
             data = self.sock.recv(65_535)
         except (TimeoutError, BlockingIOError):
             return False
-        message = Message(data)
+        self._take(Message(data))
+        return True
+
+    def _take(self, message: Message) -> None:
         # A retransmission is the same datagram again; a test that wants it looks at ``copies``.
         if message in self.seen:
             self.copies.append(message)
         else:
             self.seen.append(message)
             self.pending.append(message)
-        return True
 
     def drain(self) -> None:
         while self.pump():
@@ -155,7 +167,7 @@ class Peer:
         request = build(
             f"OPTIONS sip:{target} SIP/2.0",
             [
-                ("Via", f"SIP/2.0/UDP {self.hostport};branch={new_branch()}"),
+                ("Via", f"SIP/2.0/{self.via} {self.hostport};branch={new_branch()}"),
                 ("Max-Forwards", "70"),
                 ("From", f"{own};tag=b"),
                 ("To", f"<sip:{target}>"),
@@ -232,7 +244,10 @@ class Leg:
         data = build(
             f"{method} {self.target} SIP/2.0",
             [
-                ("Via", f"SIP/2.0/UDP {self.peer.hostport};branch={branch or new_branch()}"),
+                (
+                    "Via",
+                    f"SIP/2.0/{self.peer.via} {self.peer.hostport};branch={branch or new_branch()}",
+                ),
                 *(("Route", route) for route in self.routes),
                 ("Max-Forwards", "70"),
                 ("From", self.local),
@@ -313,7 +328,7 @@ class Caller(Peer):
         super().__init__(port, proxy, host)
         self.callid = callid
         self.tag = tag
-        self.contact = f"sip:alice@{self.hostport};ob"
+        self.contact = f"sip:alice@{self.hostport};ob{self.where}"
         self.invite_uri = ""
         self.invite_branch = ""
         self.to = ""
@@ -329,7 +344,7 @@ class Caller(Peer):
         return build(
             f"{method} {self.invite_uri} SIP/2.0",
             [
-                ("Via", f"SIP/2.0/UDP {self.hostport};branch={self.invite_branch}"),
+                ("Via", f"SIP/2.0/{self.via} {self.hostport};branch={self.invite_branch}"),
                 *headers,
                 ("From", self.from_),
                 ("To", to or self.to),

@@ -11,6 +11,7 @@ from .message import Message
 from .peer import Callee, Caller, Leg
 from .ports import free_port
 from .sipp import Sipp
+from .stream import StreamCallee, StreamCaller
 
 
 @dataclass
@@ -36,14 +37,23 @@ class Phones:
         self._sipps: list[Sipp] = []
 
     def caller(self, daemon: Daemon, *, callid: str = "", **more: Any) -> Caller:
+        """tls: contexts of a phone that speaks TLS; kind: "tcp" for one that speaks TCP."""
         port = more.pop("port", 0) or free_port()
-        phone = Caller(port, daemon.address, callid or self.callid, **more)
+        kind = more.pop("kind", "udp")
+        if kind == "udp":
+            phone = Caller(port, daemon.address, callid or self.callid, **more)
+        else:
+            phone = StreamCaller(port, daemon.where(kind), callid or self.callid, **more)
         self._peers.append(phone)
         return phone
 
     def callee(self, daemon: Daemon, *, callid: str = "", **more: Any) -> Callee:
         port = more.pop("port", 0) or free_port()
-        phone = Callee(port, daemon.address, callid or self.callid, **more)
+        kind = more.pop("kind", "udp")
+        if kind == "udp":
+            phone = Callee(port, daemon.address, callid or self.callid, **more)
+        else:
+            phone = StreamCallee(port, daemon.where(kind), callid or self.callid, **more)
         self._peers.append(phone)
         return phone
 
@@ -54,7 +64,7 @@ class Phones:
 
     def hang_up(self) -> None:
         for peer in self._peers:
-            peer.sock.close()
+            peer.close()
         for sipp in self._sipps:
             sipp.stop()
 
