@@ -23,6 +23,9 @@ MAX_PACKET = 65_507
 MAX_CORRELATION = 255
 """Bytes of a Call-ID that are sent; a stranger may write one of 60,000."""
 
+MAX_LOOK = 16_384
+"""Bytes of a message in which its Call-ID is looked for: a stranger may send 65,535 line ends."""
+
 _UDP, _TCP = 17, 6
 _SIP = 1
 _IPV4, _IPV6 = 2, 10
@@ -61,7 +64,7 @@ def collector_address(text: str) -> Address:
 
 def callid_of(data: bytes) -> bytes:
     """The first Call-ID in the headers of a message that need not be a good one, b"" if none."""
-    found = _CALLID.search(data)
+    found = _CALLID.search(data, 0, MAX_LOOK)
     if found is None:
         return b""
     # A body may hold another message; looking for the end of the headers first costs more.

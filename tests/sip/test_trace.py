@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import pytest
 from tests.sip.harness.daemon import T1, Daemon, poll
 from tests.sip.harness.hep import Collector, Packet
 from tests.sip.harness.phones import Phones
-from tests.sip.harness.ports import free_port
+from tests.sip.harness.ports import free_port, has_ipv6_loopback
 from tests.sip.harness.sipp import Sipp
 
 HOLD = {"RING": "100", "TALK": "100"}
@@ -253,6 +254,28 @@ def test_sighup_switches_it(start_daemon: Start, phones: Phones, collector: Coll
     assert daemon.rpc.call("siptrace.status", "on") == "Enabled"
     reload("[sip]\n", '[sip]\nserver_header = "other"\n')
     assert daemon.rpc.call("siptrace.status", "check") == "Enabled"
+
+
+@pytest.mark.skipif(not has_ipv6_loopback(), reason="no ::1 here")
+def test_ipv6(start_daemon: Start, phones: Phones, collector: Collector) -> None:
+    daemon = start_daemon(
+        kinds=("udp6",), tables={"trace": {"enabled": True, "hep": collector.url}}
+    )
+    options = (
+        f"OPTIONS sip:{daemon.at('udp6')} SIP/2.0\r\nVia: SIP/2.0/UDP [::1];branch=z9hG4bK1;rport"
+        f"\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCSeq: 1 OPTIONS\r\n"
+        f"i: {phones.callid}\r\nMax-Forwards: 0\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as phone:
+        phone.bind(("::1", 0))
+        phone.settimeout(10)
+        phone.sendto(options, daemon.where("udp6"))
+        answer = phone.recv(65_536)
+        own = phone.getsockname()[:2]
+    there, back = collector.packets(2)
+    assert (there.source, there.destination, there.payload) == (own, daemon.where("udp6"), options)
+    assert (back.source, back.destination, back.payload) == (daemon.where("udp6"), own, answer)
+    assert [m["remote"] for m in trace(daemon, phones.callid)] == [f"[::1]:{own[1]}"] * 2
 
 
 def test_over_tcp_the_packets_say_so(

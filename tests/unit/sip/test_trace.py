@@ -95,6 +95,17 @@ def test_one_callid_in_another_or_in_a_body_is_not_the_call(start: Start) -> Non
     assert engine.tracer.find("one") is None
 
 
+def test_of_a_wildcard_the_address_is_told_that_the_peer_sees(start: Start) -> None:
+    engine = start()
+    everywhere = UdpSocket(Listener("udp", "0.0.0.0", 0), 65_535, lambda *_: None)
+    assert engine.tap is not None
+    engine.tap.received(everywhere, ("127.0.0.1", 5062), message("one"))
+    everywhere.close()
+    (found,) = engine.tracer.find("one") or []
+    assert found.local_text == f"127.0.0.1:{everywhere.port}"
+    assert found.remote_text == "127.0.0.1:5062"
+
+
 def test_a_callid_of_any_bytes_is_found(start: Start) -> None:
     engine = start()
     engine.receive(b"OPTIONS sip:a SIP/2.0\r\ni: \xff\x1b[2J\r\n\r\n")
