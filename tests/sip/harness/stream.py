@@ -42,16 +42,22 @@ def contexts(authority: Authority, own: Identity | None = None, *, demand: bool 
 
 
 class Connection:
-    """One end of a connection. pongs: single CRLFs between messages; pings: double ones."""
+    """One end of a connection. pongs: single CRLFs between messages; pings: double ones.
+
+    piece: bytes that are sent at a time, 0 for all at once.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.closed = False
         self.pings = self.pongs = 0
+        self.piece = 0
         self._buffer = b""
 
     def send(self, data: bytes) -> None:
-        self.sock.sendall(data)
+        step = self.piece or len(data)
+        for at in range(0, len(data), step):
+            self.sock.sendall(data[at : at + step])
 
     def close(self) -> None:
         self.closed = True

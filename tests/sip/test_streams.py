@@ -1,0 +1,471 @@
+"""What is particular to streams: connections that are kept, lost, refused, misused and overrun."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.sip.harness.daemon import T1, Daemon, Route
+from tests.sip.harness.message import build
+from tests.sip.harness.peer import SDP, new_branch, response
+from tests.sip.harness.phones import Phones
+from tests.sip.harness.ports import free_port
+from tests.sip.harness.stream import OverStream, StreamCallee, StreamCaller
+
+MAX = 65_535
+
+
+@pytest.fixture(scope="module")
+def own_daemon(start_daemon: Callable[..., Daemon]) -> Daemon:
+    return start_daemon(
+        sip={"t1": T1, "t4": 0.5},
+        kinds=("udp", "tcp", "tcp6"),
+        tables={"sip.stream": {"message_timeout": 1.0, "connect_timeout": 1.0}},
+        routes=[
+            Route("refused", (), "serial", targets=(dead(), alive(0))),
+            Route("hole", (), "serial", targets=(dead(1), alive(1))),
+        ],
+    )
+
+
+_DEAD = [free_port(), free_port()]
+_ALIVE = [free_port(), free_port()]
+
+
+def dead(number: int = 0) -> str:
+    return f"sip:127.0.0.1:{_DEAD[number]};transport=tcp"
+
+
+def alive(number: int) -> str:
+    return f"sip:127.0.0.1:{_ALIVE[number]};transport=tcp"
+
+
+@pytest.fixture
+def daemon(own_daemon: Daemon) -> Daemon:
+    return own_daemon
+
+
+def tcp_phones(daemon: Daemon, phones: Phones) -> tuple[StreamCaller, StreamCallee]:
+    caller, callee = phones.caller(daemon, kind="tcp"), phones.callee(daemon, kind="tcp")
+    assert isinstance(caller, StreamCaller)
+    assert isinstance(callee, StreamCallee)
+    return caller, callee
+
+
+def invite(caller: StreamCaller, callee: StreamCallee, **more: bytes) -> None:
+    caller.invite(f"sip:bob@{callee.hostport};transport=tcp", **more)  # type: ignore[arg-type]
+    callee.take()
+
+
+def options(peer: OverStream, daemon: Daemon, callid: str, *, extra: str = "") -> bytes:
+    return build(
+        f"OPTIONS sip:{daemon.at('tcp')} SIP/2.0",
+        [
+            ("Via", f"SIP/2.0/TCP {peer.hostport};branch={new_branch()}{extra}"),
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:{peer.hostport}>;tag=1"),
+            ("To", f"<sip:{daemon.hostport}>"),
+            ("Call-ID", callid),
+            ("CSeq", "1 OPTIONS"),
+        ],
+    )
+
+
+# -- which connection ------------------------------------------------------------------------------
+
+
+def test_replies_come_back_on_the_connection(daemon: Daemon, phones: Phones) -> None:
+    caller, callee = tcp_phones(daemon, phones)
+    invite(caller, callee)
+    callee.ring()
+    callee.answer()
+    caller.expect(180)
+    leg = caller.ack(caller.expect(200, "INVITE"))
+    callee.expect("ACK")
+    leg.bye(callee)
+    assert caller.accepted == 0
+    assert callee.accepted == 1, "one connection for everything that goes to a peer"
+    assert not caller.copies
+
+
+def test_replies_go_to_the_via_when_the_connection_is_gone(daemon: Daemon, phones: Phones) -> None:
+    """RFC 3261 18.2.2."""
+    caller, callee = tcp_phones(daemon, phones)
+    invite(caller, callee)
+    callee.ring()
+    caller.expect(180)
+    caller.open[0].close()
+    # Until the daemon has read of it, what it sends there is lost.
+    time.sleep(0.2)
+    callee.answer()
+    ok = caller.expect(200, "INVITE")
+    assert caller.accepted == 1
+    caller.ack(ok).bye(callee)
+
+
+def test_a_bye_of_ours_reaches_a_caller_who_has_reconnected(daemon: Daemon, phones: Phones) -> None:
+    caller, callee = tcp_phones(daemon, phones)
+    invite(caller, callee)
+    callee.answer()
+    caller.ack(caller.expect(200, "INVITE"))
+    callee.expect("ACK")
+    for phone in (caller, callee):
+        for connection in phone.open:
+            connection.close()
+    daemon.wait_state(phones.callid, 4, legs=1)
+    assert daemon.kill("http", phones.callid, caller.tag, callee.tag) == (200, "OK")
+    for phone in (caller, callee):
+        phone.send(response(phone.expect("BYE"), 200))
+    daemon.wait_ended(phones.callid)
+
+
+def test_calls_to_one_peer_share_its_connection(daemon: Daemon, phones: Phones) -> None:
+    caller, callee = tcp_phones(daemon, phones)
+    for number in range(3):
+        caller.callid = callee.callid = f"{number}-{phones.callid}"
+        caller.cseq = 1
+        invite(caller, callee)
+        callee.answer()
+        leg = caller.ack(caller.expect(200, "INVITE"))
+        callee.expect("ACK")
+        leg.bye(callee)
+    assert callee.accepted == 1
+    assert len(caller.connections) == 1
+
+
+def test_nothing_is_retransmitted(daemon: Daemon, phones: Phones) -> None:
+    """RFC 3261 17.1.1.2: timer A is for UDP alone."""
+    caller, callee = tcp_phones(daemon, phones)
+    invite(caller, callee)
+    end = time.monotonic() + 6 * T1
+    while time.monotonic() < end:
+        callee.pump(T1)
+    assert not callee.copies
+    callee.refuse(486)
+    caller.ack_failure(caller.expect(486))
+
+
+# -- cutting the stream ----------------------------------------------------------------------------
+
+
+def test_a_ping_is_answered_by_a_pong(daemon: Daemon, phones: Phones) -> None:
+    """RFC 5626 3.5.1."""
+    caller, _ = tcp_phones(daemon, phones)
+    connection = caller.connect()
+    for _ in range(3):
+        connection.send(b"\r\n\r\n")
+    caller.barrier()
+    # Two pongs in one segment look like a ping.
+    assert 2 * connection.pings + connection.pongs == 3
+    assert not connection.closed
+
+
+def test_messages_in_one_segment(daemon: Daemon, phones: Phones) -> None:
+    caller, _ = tcp_phones(daemon, phones)
+    callids = [f"{number}-{phones.callid}" for number in range(20)]
+    caller.send(b"\r\n\r\n".join(options(caller, daemon, callid) for callid in callids))
+    caller.callid = ""
+    assert [caller.expect(200).callid for _ in callids] == callids
+
+
+def test_a_message_byte_by_byte(daemon: Daemon, phones: Phones) -> None:
+    caller, callee = tcp_phones(daemon, phones)
+    connection = caller.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.piece = 1
+    invite(caller, callee)
+    assert callee.invite.body == SDP
+    callee.refuse(486)
+    caller.ack_failure(caller.expect(486))
+
+
+def test_a_message_of_64_kb(daemon: Daemon, phones: Phones) -> None:
+    caller, callee = tcp_phones(daemon, phones)
+    line = b"X-Long: " + b"x" * 1000 + b"\r\n"
+    invite(caller, callee, raw=line * 60)
+    assert len(callee.invite.raw) > 60_000
+    assert callee.invite.all("X-Long") == ["x" * 1000] * 60
+    callee.refuse(486)
+    caller.ack_failure(caller.expect(486))
+
+
+def test_a_message_that_is_too_long(daemon: Daemon, phones: Phones) -> None:
+    caller, _ = tcp_phones(daemon, phones)
+    connection = caller.connect()
+    data = options(caller, daemon, phones.callid)
+    connection.send(data.replace(b"Content-Length: 0", b"Content-Length: 70000"))
+    caller.wait_closed(connection)
+    assert [message.status // 100 for message in caller.pending] in ([], [4], [5])
+    still_serves(daemon, phones)
+
+
+def test_a_message_without_content_length(daemon: Daemon, phones: Phones) -> None:
+    """RFC 3261 20.14: it must be there. Nobody knows where the next message begins."""
+    caller, _ = tcp_phones(daemon, phones)
+    connection = caller.connect()
+    connection.send(options(caller, daemon, phones.callid).replace(b"Content-Length: 0\r\n", b""))
+    assert caller.expect(400).callid == phones.callid
+    caller.wait_closed(connection)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),
+        b"\x00" * 1000,
+        b"a" * 100_000,
+        b"OPTIONS sip:x SIP/2.0\r\n" + b"X: y\r\n" * 20_000,
+    ],
+    ids=["http", "tls", "zeros", "endless-line", "endless-head"],
+)
+def test_garbage_ends_the_connection(daemon: Daemon, phones: Phones, garbage: bytes) -> None:
+    caller, _ = tcp_phones(daemon, phones)
+    connection = caller.connect()
+    try:
+        connection.send(garbage)
+    except ConnectionError:
+        # It was closed before all was sent.
+        connection.close()
+    caller.wait_closed(connection)
+    still_serves(daemon, phones)
+
+
+def test_a_message_that_never_ends(daemon: Daemon, phones: Phones) -> None:
+    """The rest must come within message_timeout, however steadily bytes drop in."""
+    caller, _ = tcp_phones(daemon, phones)
+    connection = caller.connect()
+    begin = time.monotonic()
+    for byte in b"OPTIONS sip:somebody@somewhere.example.com;with=a;long=uri SIP/2.0\r\n":
+        try:
+            connection.send(bytes([byte]))
+        except ConnectionError:
+            break
+        if caller.pump(0.05) or connection.closed:
+            break
+    caller.wait_closed(connection)
+    assert 0.9 < time.monotonic() - begin < 4
+
+
+def still_serves(daemon: Daemon, phones: Phones) -> None:
+    caller, _ = tcp_phones(daemon, phones)
+    caller.callid = f"still-{phones.callid}"
+    caller.send(options(caller, daemon, caller.callid))
+    caller.expect(200)
+    daemon.check_log()
+
+
+# -- connections that cannot be made, or break -----------------------------------------------------
+
+
+def test_a_refused_connection_leads_to_the_next_target(daemon: Daemon, phones: Phones) -> None:
+    caller = phones.caller(daemon)
+    callee = phones.callee(daemon, kind="tcp", port=_ALIVE[0])
+    caller.invite(f"sip:refused@{daemon.hostport}")
+    callee.take()
+    callee.refuse(486)
+    caller.ack_failure(caller.expect(486))
+
+
+def test_a_black_hole_leads_to_the_next_target(daemon: Daemon, phones: Phones) -> None:
+    """A host that does not even answer the SYN: connect_timeout bounds the wait."""
+    with BlackHole(_DEAD[1]):
+        caller = phones.caller(daemon)
+        callee = phones.callee(daemon, kind="tcp", port=_ALIVE[1])
+        begin = time.monotonic()
+        caller.invite(f"sip:hole@{daemon.hostport}")
+        callee.take()
+        assert 0.9 < time.monotonic() - begin < 5
+        callee.refuse(486)
+        caller.ack_failure(caller.expect(486))
+
+
+class BlackHole:
+    """A port whose queue of connections is full: the kernel drops further SYNs."""
+
+    def __init__(self, port: int) -> None:
+        self._sockets = [socket.socket()]
+        self._sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._sockets[0].bind(("127.0.0.1", port))
+        self._sockets[0].listen(0)
+        for _ in range(3):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+            self._sockets.append(filler)
+
+    def __enter__(self) -> None:
+        time.sleep(0.05)
+
+    def __exit__(self, *_: object) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+
+def test_a_target_that_refuses_and_no_other(daemon: Daemon, phones: Phones) -> None:
+    """RFC 3261 16.9: as if it had answered 503, which is not passed on (16.7 step 6)."""
+    caller = phones.caller(daemon)
+    caller.invite(f"sip:bob@127.0.0.1:{free_port()};transport=tcp")
+    final = caller.expect_any(500, 503)
+    caller.ack_failure(final)
+    daemon.wait_ended(phones.callid)
+
+
+def test_a_connection_that_breaks_before_the_answer(daemon: Daemon, phones: Phones) -> None:
+    caller, callee = tcp_phones(daemon, phones)
+    invite(caller, callee)
+    callee.close()
+    begin = time.monotonic()
+    caller.ack_failure(caller.expect_any(500, 503))
+    assert time.monotonic() - begin < 32 * T1, "no timer had to run out"
+    daemon.wait_ended(phones.callid)
+
+
+# -- long requests from UDP ------------------------------------------------------------------------
+
+LONG = b"X-Long: " + b"x" * 1200 + b"\r\n"
+
+
+@pytest.mark.parametrize("long", [True, False], ids=["long", "short"])
+def test_a_long_request_goes_over_tcp(daemon: Daemon, phones: Phones, long: bool) -> None:  # noqa: FBT001
+    """RFC 3261 18.1.1: over 1300 bytes, where the target says nothing of the transport."""
+    caller = phones.caller(daemon)
+    stream = phones.callee(daemon, kind="tcp")
+    datagrams = phones.callee(daemon, port=stream.port)
+    caller.invite(f"sip:bob@{stream.hostport}", raw=LONG if long else b"")
+    callee = stream if long else datagrams
+    assert callee.take().get("Via").startswith(f"SIP/2.0/{callee.via} ")
+    callee.answer()
+    leg = caller.ack(caller.expect(200, "INVITE"))
+    callee.expect("ACK")
+    leg.bye(callee)
+    assert not (datagrams if long else stream).seen
+
+
+def test_a_long_request_stays_on_udp_where_there_is_no_tcp(daemon: Daemon, phones: Phones) -> None:
+    caller, callee = phones.caller(daemon), phones.callee(daemon)
+    caller.invite(f"sip:bob@{callee.hostport}", raw=LONG)
+    assert callee.take().get("Via").startswith("SIP/2.0/UDP ")
+    callee.answer()
+    leg = caller.ack(caller.expect(200, "INVITE"))
+    callee.expect("ACK")
+    leg.bye(callee)
+
+
+# -- limits ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def strict(start_daemon: Callable[..., Daemon]) -> Daemon:
+    return start_daemon(
+        sip={"t1": T1, "t4": 0.5, "accept_alias": "all"},
+        kinds=("udp", "tcp", "tcp6"),
+        tables={
+            "sip.stream": {
+                "idle_timeout": 1.0,
+                "ping_interval": 0.3,
+                "max_connections": 7,
+                "max_connections_per_peer": 5,
+                "max_unsent": 65_536,
+                "connect_timeout": 1.0,
+            }
+        },
+    )
+
+
+def test_an_idle_connection_is_closed(strict: Daemon, phones: Phones) -> None:
+    caller, _ = tcp_phones(strict, phones)
+    connection = caller.connect()
+    begin = time.monotonic()
+    caller.wait_closed(connection)
+    assert 0.9 < time.monotonic() - begin < 4
+
+
+def test_our_connections_are_kept_alive(strict: Daemon, phones: Phones) -> None:
+    """Each end that pings shows the other one that it is there: neither is idle."""
+    caller, callee = tcp_phones(strict, phones)
+    invite(caller, callee)
+    (connection,) = callee.open
+    end = time.monotonic() + 1.6
+    while time.monotonic() < end:
+        pings = connection.pings
+        callee.pump(0.1)
+        for _ in range(connection.pings - pings):
+            connection.send(b"\r\n")
+        caller.send(b"\r\n\r\n")
+        caller.pump(0.01)
+    assert connection.pings >= 1
+    assert not connection.closed
+    callee.refuse(486)
+    caller.ack_failure(caller.expect(486))
+
+
+def test_connections_of_one_peer(strict: Daemon, phones: Phones) -> None:
+    caller, _ = tcp_phones(strict, phones)
+    some = [caller.connect() for _ in range(8)]
+    poll_closed(caller, 3)
+    assert [connection.closed for connection in some] == [False] * 5 + [True] * 3
+    some[0].close()
+    time.sleep(0.1)
+    late = caller.connect()
+    late.send(options(caller, strict, phones.callid))
+    caller.expect(200)
+
+
+def test_connections_in_all(strict: Daemon, phones: Phones) -> None:
+    first, _ = tcp_phones(strict, phones)
+    time.sleep(0.2)
+    for _ in range(4):
+        first.connect()
+    second = phones.caller(strict, kind="tcp6", host="::1")
+    assert isinstance(second, StreamCaller)
+    others = [second.connect() for _ in range(4)]
+    poll_closed(second, 1)
+    assert [connection.closed for connection in others] == [False] * 3 + [True]
+    assert len(first.open) == 4
+
+
+def poll_closed(peer: OverStream, count: int) -> None:
+    end = time.monotonic() + 5
+    while sum(connection.closed for connection in peer.connections) < count:
+        assert time.monotonic() < end, "they are all open"
+        peer.pump(0.05)
+
+
+def test_a_peer_that_does_not_read(strict: Daemon, phones: Phones) -> None:
+    """What waits for it is bounded: its connection is closed, and the calls on it fail."""
+    caller, callee = tcp_phones(strict, phones)
+    target = f"sip:bob@{callee.hostport};transport=tcp"
+    raw = (b"X-Long: " + b"x" * 1000 + b"\r\n") * 60
+    callids = []
+    for number in range(300):
+        caller.callid = f"{number}-{phones.callid}"
+        callids.append(caller.callid)
+        caller.invite(target, raw=raw)
+        caller.pump(0.002)
+        if any(message.status >= 500 for message in caller.pending):
+            break
+    else:
+        pytest.fail("18 MB are waiting for it")
+    end = time.monotonic() + 5
+    while {m.callid for m in caller.pending if m.status in (500, 503)} != set(callids):
+        assert time.monotonic() < end, "not every call that was on it has failed"
+        caller.pump(0.1)
+    assert f"127.0.0.1:{callee.port} does not read" in strict.stderr()
+    strict.check_log()
+
+
+def test_an_alias(strict: Daemon, phones: Phones) -> None:
+    """RFC 5923: requests to the sent-by of a peer go over the connection that it has opened."""
+    caller, callee = tcp_phones(strict, phones)
+    callee.send(options(callee, strict, f"alias-{phones.callid}", extra=";alias"))
+    callee.callid = ""
+    callee.expect(200)
+    callee.callid = phones.callid
+    invite(caller, callee)
+    callee.refuse(486)
+    caller.ack_failure(caller.expect(486))
+    assert callee.accepted == 0
