@@ -6,14 +6,21 @@ import re
 from collections.abc import Iterator
 from enum import Enum
 
+_TOKEN = rb"[A-Za-z0-9\-.!%*_+`'~]"
 _LENGTH = re.compile(
-    rb"\n(?:content-length|l)[ \t]*+:(?:[ \t]|\r?\n[ \t])*+([^\r\n]*+)", re.IGNORECASE
+    # The value with its further lines, so that what is read here is what the parser reads.
+    rb"\n(?:content-length|l)[ \t]*+:((?:[^\n]|\n[ \t])*+)",
+    re.IGNORECASE,
 )
+_FOLD = re.compile(rb"\r?\n[ \t]")
 _START = re.compile(
-    rb"SIP/[0-9.]++ [0-9]++(?: .*+)?|[A-Za-z0-9\-.!%*_+`'~]++ .*SIP/[0-9.]++[ \t]*+",
+    rb"SIP/[0-9.]++ [0-9]++(?: .*+)?|" + _TOKEN + rb"++ .*SIP/[0-9.]++[ \t]*+",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-_TOKEN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~")
+# What a start line begins with, as far as it is there.
+_BEGIN = re.compile(_TOKEN + rb"++(?: .*+|/.*+)?", re.ASCII | re.DOTALL)
+_BEGIN_BYTES = 64
+_END = re.compile(rb"\n\r?\n")
 
 MAX_HEADER = 65_536
 
@@ -28,18 +35,21 @@ class Signal(Enum):
 class FramingError(Exception):
     """The stream cannot be cut any further.
 
-    message: what was read of the message that is wrong, if it began as one; it can be answered.
+    message: what was read of the message that is wrong, if it began as one; it can be answered
+    with ``status``.
     """
 
-    def __init__(self, reason: str, message: bytes | None = None) -> None:
+    def __init__(self, reason: str, message: bytes | None = None, status: int = 400) -> None:
         super().__init__(reason)
         self.message = message
+        self.status = status
 
 
 class Framer:
     """One direction of a connection. max_message, max_header: bytes.
 
-    Every byte is looked at a bounded number of times, in whatever pieces it comes.
+    Every byte is looked at a bounded number of times, in whatever pieces it comes, and what is
+    kept is never more than one message and the piece that came last.
     """
 
     def __init__(self, max_message: int, max_header: int = MAX_HEADER) -> None:
@@ -62,9 +72,10 @@ class Framer:
     def feed(self, data: bytes) -> Iterator[bytes | Signal]:
         """Whole messages, and keep-alives, in the order in which they came.
 
-        Two CRLF between messages are a ping. The first of them is given as a pong when it is
-        there, for it may be all that comes; so it does not matter how they are cut. Raises
-        FramingError after what came before the fault; the stream is of no use then.
+        To be iterated to its end before the next piece is fed. Two CRLF between messages are a
+        ping. The first of them is given as a pong when it is there, for it may be all that comes;
+        so it does not matter how they are cut, and a pong that was not waited for means nothing.
+        Raises FramingError after what came before the fault; the stream is of no use then.
         """
         buffer = self._buffer
         buffer += data
@@ -73,11 +84,11 @@ class Framer:
             while at < len(buffer):
                 if not self._started:
                     skipped = self._blank(at)
+                    at += skipped
+                    if skipped == 2:
+                        yield Signal.PING if self._half else Signal.PONG
+                        self._half = not self._half
                     if skipped:
-                        at += skipped
-                        if buffer[at - 1] == 10 and skipped == 2:
-                            yield Signal.PING if self._half else Signal.PONG
-                            self._half = not self._half
                         continue
                     if not self._start(at):
                         return
@@ -104,53 +115,56 @@ class Framer:
     def _start(self, at: int) -> bool:
         """Whether the start line is there; FramingError for what can never be one."""
         buffer = self._buffer
-        first = buffer[at]
-        if first == 13:
-            if len(buffer) - at == 1:
-                return False
-            raise FramingError("not SIP")
-        if first not in _TOKEN:
-            raise FramingError("not SIP")
-        end = buffer.find(b"\n", at + self._searched)
-        if end < 0:
-            self._searched = len(buffer) - at
-            if self._searched > self._max_header:
-                raise FramingError("start line too long")
+        if buffer[at] == 13 and len(buffer) - at == 1:
             return False
-        if end - at > self._max_header:
+        end = buffer.find(b"\n", at + self._searched)
+        size = (len(buffer) if end < 0 else end) - at
+        if self._searched < _BEGIN_BYTES:
+            # What speaks another protocol may wait for an answer and never end its line.
+            begin = bytes(buffer[at : at + min(size, _BEGIN_BYTES)])
+            if _BEGIN.fullmatch(begin) is None:
+                raise FramingError("not SIP")
+        if size > self._max_header:
             raise FramingError("start line too long")
-        line = bytes(buffer[at:end])
-        if _START.fullmatch(line.removesuffix(b"\r")) is None:
+        self._searched = size
+        if end < 0:
+            return False
+        if _START.fullmatch(bytes(buffer[at:end]).removesuffix(b"\r")) is None:
             raise FramingError("not SIP")
-        self._searched = end - at
         self._started = True
         return True
 
     def _head(self, at: int) -> bool:
         """Whether the header section is there; finds the message's length."""
         buffer = self._buffer
-        begin = at + max(self._searched - 2, 0)
-        ends = [
-            found + len(mark)
-            for mark in (b"\n\r\n", b"\n\n")
-            if (found := buffer.find(mark, begin)) >= 0
-        ]
-        head = min(ends) - at if ends else len(buffer) - at
+        end = _after_head(buffer, at + max(self._searched - 2, 0))
+        head = (len(buffer) if end < 0 else end) - at
         if head > self._max_header:
             raise FramingError("Header section too long", bytes(buffer[at : at + self._max_header]))
-        if not ends:
+        if end < 0:
             self._searched = head
             return False
-        text = bytes(buffer[at : at + head])
-        values = {value.strip(b" \t") for value in _LENGTH.findall(text)}
+        text = bytes(buffer[at:end])
+        values = {_FOLD.sub(b" ", value).strip(b" \t\r") for value in _LENGTH.findall(text)}
         if not values:
             raise FramingError("Missing Content-Length", text)
         if len(values) > 1:
             raise FramingError("Conflicting Content-Length", text)
         value = values.pop()
-        if not value.isdigit() or len(value) > 9:
+        if not value.isdigit():
             raise FramingError("Bad Content-Length", text)
-        if head + int(value) > self._max_message:
-            raise FramingError("Message too large", text)
+        # More digits than a number of this size has are not read at all: leading zeros neither.
+        if len(value) > 9 or head + int(value) > self._max_message:
+            raise FramingError("Message too large", text, 513)
         self._length = head + int(value)
         return True
+
+
+def _after_head(buffer: bytearray, begin: int) -> int:
+    """Where the first empty line ends, -1 without one.
+
+    A pattern finds either form of it in one pass; a search for each would pass over all that
+    follows. Its match must not live longer than this, for it keeps the buffer from shrinking.
+    """
+    found = _END.search(buffer, begin)
+    return -1 if found is None else found.end()
