@@ -29,7 +29,7 @@ from dlgmgmt.routing.routes import (
 from dlgmgmt.routing.runner import Outcome
 from dlgmgmt.sip.forward import Forwarder, PendingRequest
 from dlgmgmt.sip.headers import Edits
-from dlgmgmt.sip.hooks import DropPlan, Plan, RelayPlan, ReplyPlan
+from dlgmgmt.sip.hooks import DropPlan, Failed, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
 
@@ -221,9 +221,7 @@ class ScriptRouting:
         if not self.runner.submit(callid, work, done, what):
             then(reply)
 
-    def failed(
-        self, state: object, codes: tuple[int, ...], best: int, then: Callable[[Plan | None], None]
-    ) -> None:
+    def failed(self, state: object, codes: tuple[int, ...], best: int, then: Failed) -> None:
         """Run ``failure_route``, and ``branch_route`` on the branches that it adds."""
         if not isinstance(state, _State) or state.given is None:
             then(None)
@@ -234,12 +232,16 @@ class ScriptRouting:
 
         def done(outcome: Outcome[Decision]) -> None:
             decision = outcome.value
-            if decision is None or decision.action in (Action.NONE, Action.DROP):
+            if decision is None:
                 then(None)
-            elif decision.action is Action.REPLY:
-                then(_reply_plan(decision))
-            else:
-                then(RelayPlan(_targets(decision.branches, ""), decision.parallel))
+                return
+            plan: Plan | None = None
+            if decision.action is Action.REPLY:
+                plan = _reply_plan(decision)
+            elif decision.action is Action.RELAY:
+                targets = _targets(decision.branches, "")
+                plan = RelayPlan(targets, decision.parallel, edits=_edits(decision.headers))
+            then(plan, decision.provisional)
 
         what = f"failure_route {best} callid={was.message.callid!r}"
         if not self.runner.submit(was.message.callid, work, done, what):

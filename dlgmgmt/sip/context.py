@@ -16,6 +16,7 @@ from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing
 from dlgmgmt.sip.renumber import returned
+from dlgmgmt.sip.targets import planned
 from dlgmgmt.sip.transaction import ClientTransaction, ServerTransaction
 
 _LOG = logging.getLogger(__name__)
@@ -283,27 +284,35 @@ class ResponseContext:
                 return
         self._conclude()
 
-    def _decided(self, plan: Plan | None) -> None:
+    def _decided(self, plan: Plan | None, provisional: Sequence[tuple[int, str]] = ()) -> None:
         """What is to be done about the failure of all branches."""
-        self._deciding = False
         if self.finished:
+            # It was cancelled meanwhile.
             return
-        if self.server.answered or self._cancelled:
+        self._deciding = False
+        if self.server.answered:
             plan = None
-        if isinstance(plan, RelayPlan):
+        for status, reason in provisional:
+            self.respond(status, reason)
+        if isinstance(plan, RelayPlan) and self._outgoing is not None:
             room = self._core.settings.max_branches - len(self._branches)
-            targets = list(plan.targets[: max(room, 0)])
+            targets = planned(plan, self._outgoing.hop, None)[: max(room, 0)]
             if targets:
+                if plan.edits is not None:
+                    self._outgoing.edit(plan.edits)
                 self.start(targets, parallel=plan.parallel)
                 return
         elif isinstance(plan, ReplyPlan):
-            self.respond(plan.status, plan.reason, plan.headers)
-            if self._observer is not None:
-                self._observer.on_failed(plan.status, None)
-            self._silent = True
+            self._refuse(plan.status, plan.reason, plan.headers)
         elif isinstance(plan, DropPlan):
             self.server.terminate()
         self._conclude()
+
+    def _refuse(self, status: int, reason: str = "", extra: str = "") -> None:
+        """Answer with a failure that no branch has said."""
+        if self.respond(status, reason, extra) and self._observer is not None:
+            self._observer.on_failed(status, None)
+        self._silent = True
 
     def _conclude(self) -> None:
         self.finished = True
@@ -350,15 +359,8 @@ class ResponseContext:
         request = self.server.request
         if request is None:
             return False
-        core = self._core
-        data = build.reply(
-            request,
-            status,
-            server=core.settings.server_header,
-            to_tag=core.stack.new_tag(),
-            reason=reason,
-            extra=extra,
-        )
+        name, tag = self._core.settings.server_header, self._core.stack.new_tag()
+        data = build.reply(request, status, server=name, to_tag=tag, reason=reason, extra=extra)
         return self.server.respond(status, data)
 
     # -- cancelling ----------------------------------------------------------------------------
@@ -368,7 +370,12 @@ class ResponseContext:
         self._cancelled = True
         self._queue.clear()
         self._cancel_all(extra)
-        self._settle()
+        if self._deciding and not self.finished:
+            # Nobody waits any more for what the routing makes of the failure.
+            self._refuse(487)
+            self._conclude()
+        else:
+            self._settle()
 
     def _cancel_all(self, extra: str) -> None:
         for branch in self._branches:

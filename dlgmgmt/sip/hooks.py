@@ -6,7 +6,7 @@ what comes meanwhile for the same request (a CANCEL, a kill) is dealt with here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,6 +53,13 @@ class DropPlan:
 Plan = RelayPlan | ReplyPlan | DropPlan
 
 
+class Failed(Protocol):
+    """Carries out what is decided about a failed request."""
+
+    def __call__(self, plan: Plan | None, provisional: Sequence[tuple[int, str]] = (), /) -> None:
+        """provisional: 1xx replies (code, reason) that are sent before."""
+
+
 class Routing(Protocol):
     """Decides in the place of the proxy about what it wants to see.
 
@@ -72,13 +79,12 @@ class Routing(Protocol):
     ) -> None:
         """A reply has come; ``then`` gets what is to be passed on, None for nothing (1xx only)."""
 
-    def failed(
-        self, state: object, codes: tuple[int, ...], best: int, then: Callable[[Plan | None], None]
-    ) -> None:
+    def failed(self, state: object, codes: tuple[int, ...], best: int, then: Failed) -> None:
         """All branches have failed; ``then`` gets what is to be done, None for the usual answer.
 
         codes: the final code of each branch. best: the one that would be answered. The targets of
-        a RelayPlan are tried; its other fields mean nothing.
+        a RelayPlan are tried, with its edits besides those that the request has been given; its
+        other fields mean nothing.
         """
 
     def timed_out(self, dialog: Dialog, then: Callable[[], None]) -> bool:

@@ -22,18 +22,24 @@ class Outgoing:
     header changes for all branches.
     """
 
-    __slots__ = ("_drop_route", "_host", "_in_sock", "_middle", "_msg", "_record", "method")
+    __slots__ = ("_drop_route", "_host", "_in_sock", "_middle", "_msg", "_record", "hop", "method")
 
     def __init__(
         self, msg: Message, hop: Hop, in_sock: Transport, record: str, edits: Edits | None = None
     ) -> None:
         self._msg = msg if edits is None else msg.edited(edits)
         self.method = msg.method
+        self.hop = hop
         self._in_sock = in_sock
         # Where the request came from: a wildcard listener has an address for each peer.
         self._host = msg.source[0] or in_sock.host
         self._record = record
         self._drop_route = hop.changed or bool(hop.routes)
+        self._middle = _splice(self._msg, drop_route=self._drop_route)
+
+    def edit(self, edits: Edits) -> None:
+        """Change headers for all branches from now on."""
+        self._msg = self._msg.edited(edits)
         self._middle = _splice(self._msg, drop_route=self._drop_route)
 
     def build(self, target: Target, branch: str, sock: Transport, host: str) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.sip.forward import PendingRequest
 from dlgmgmt.sip.headers import Edits
-from dlgmgmt.sip.hooks import DropPlan, Plan, RelayPlan, ReplyPlan
+from dlgmgmt.sip.hooks import DropPlan, Failed, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
 from tests.unit.sip.harness import BOB, CAROL, House, Sip
@@ -28,9 +28,7 @@ class Slow:
     failures: bool = False
     asked: list[PendingRequest] = field(default_factory=list)
     heard: list[tuple[int, Message, Callable[[Message | None], None]]] = field(default_factory=list)
-    lost: list[tuple[tuple[int, ...], int, Callable[[Plan | None], None]]] = field(
-        default_factory=list
-    )
+    lost: list[tuple[tuple[int, ...], int, Failed]] = field(default_factory=list)
 
     def request(self, pending: PendingRequest) -> None:
         pending.state = "mine"
@@ -42,9 +40,7 @@ class Slow:
         assert state == "mine"
         self.heard.append((branch, reply, then))
 
-    def failed(
-        self, state: object, codes: tuple[int, ...], best: int, then: Callable[[Plan | None], None]
-    ) -> None:
+    def failed(self, state: object, codes: tuple[int, ...], best: int, then: Failed) -> None:
         assert state == "mine"
         self.lost.append((codes, best, then))
 
