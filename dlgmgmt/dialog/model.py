@@ -225,6 +225,7 @@ class Dialog:
         "end_ts",
         "entry",
         "first_req_cseq",
+        "fix_contact",
         "from_tag",
         "from_uri",
         "h_id",
@@ -296,6 +297,8 @@ class Dialog:
         self.snapshot: Snapshot | None = None
         self.termination: Termination | None = None
         self.transaction: object | None = None
+        # The SIP engine notes in the Contacts of this call where they really are.
+        self.fix_contact = False
 
     def confirmed_legs(self) -> list[OutLeg]:
         """The legs that were answered and not hung up, in the order in which they appeared."""

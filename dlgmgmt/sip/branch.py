@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from typing import Protocol
 
 from dlgmgmt.dialog.wheel import Timer
@@ -14,6 +15,7 @@ from dlgmgmt.sip.stack import TransactionStack
 from dlgmgmt.sip.transaction import ClientTransaction
 
 _SECONDS = re.compile(r"([0-9]{1,9})(?![0-9])", re.ASCII)
+CHALLENGED = frozenset({401, 407})
 _PREFERRED = frozenset({401, 407, 415, 420, 484})
 
 
@@ -118,3 +120,12 @@ def rank(branch: Branch) -> tuple[int, int, int]:
     else:
         weight = 1
     return group, weight, status
+
+
+def challenges(branches: Iterable[Branch], best: Branch) -> str:
+    """The challenges of the branches that are not answered, as header lines (16.7 point 7)."""
+    return "".join(
+        branch.reply.lines("www-authenticate") + branch.reply.lines("proxy-authenticate")
+        for branch in branches
+        if branch is not best and branch.reply is not None and branch.status in CHALLENGED
+    )

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Sequence
 
 from dlgmgmt.sip import build
-from dlgmgmt.sip.branch import CANCEL, Branch, rank, retry_after
+from dlgmgmt.sip.branch import CANCEL, CHALLENGED, Branch, challenges, rank, retry_after
 from dlgmgmt.sip.core import Core, Observer
 from dlgmgmt.sip.flow import Destination, Transport
 from dlgmgmt.sip.hooks import Asked, DropPlan, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.nat import Fix
 from dlgmgmt.sip.outgoing import Outgoing
 from dlgmgmt.sip.renumber import returned
 from dlgmgmt.sip.targets import planned
@@ -47,6 +48,7 @@ class ResponseContext:
         "_silent",
         "_starting",
         "finished",
+        "fix",
         "number",
         "server",
     )
@@ -81,6 +83,7 @@ class ResponseContext:
         self.finished = False
         # The CSeq number that replies get back; 0 where they have it.
         self.number = 0
+        self.fix: Fix | None = None
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -177,6 +180,8 @@ class ResponseContext:
         asked = self._asked
         if self.number:
             reply = returned(reply, self.number)
+        if self.fix is not None:
+            reply = self.fix(reply, tx.flow.transport.kind)
         if asked is None or not asked.routing.replies:
             self._replied(branch, tx, reply)
             return
@@ -343,13 +348,7 @@ class ResponseContext:
         if reply is None:
             self.respond(status)
         else:
-            extra = ""
-            if status in (401, 407):
-                extra = "".join(
-                    b.reply.lines("www-authenticate") + b.reply.lines("proxy-authenticate")
-                    for b in self._branches
-                    if b is not best and b.reply is not None and b.status in (401, 407)
-                )
+            extra = challenges(self._branches, best) if status in CHALLENGED else ""
             self.server.respond(status, reply.without_top_via(extra))
         if self._observer is not None:
             self._observer.on_failed(status, reply)

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import TransactionStack
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the proxy has seen. Signalling thread only; others may read."""
+
+    requests: int = 0
+    replies: int = 0
+    not_sip: int = 0
+    bad_requests: int = 0
+    bad_replies: int = 0
+    stray_replies: int = 0
+    stray_acks: int = 0
+    retransmissions: int = 0
+    overload: int = 0
+    errors: int = 0
 
 
 class Core(Protocol):

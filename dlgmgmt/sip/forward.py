@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from dlgmgmt.dialog.did import decode_did
@@ -12,11 +12,12 @@ from dlgmgmt.dialog.model import Dialog, DialogInit, Direction
 from dlgmgmt.dialog.states import IllegalEvent, State
 from dlgmgmt.dialog.tracker import Match, Tracker
 from dlgmgmt.sip.context import ResponseContext
-from dlgmgmt.sip.core import Core, Observer
+from dlgmgmt.sip.core import Core, Counters, Observer
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.hooks import Asked, Plan, RelayPlan, ReplyPlan, Routing
 from dlgmgmt.sip.hop import Hop, Router, Target, forward_target
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.nat import fix_of, fixed_within, marked_reply, marked_request
 from dlgmgmt.sip.observe import InviteObserver, RequestObserver
 from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark
 from dlgmgmt.sip.own_dialogs import OwnDialogs
@@ -31,22 +32,6 @@ _LOG = logging.getLogger(__name__)
 
 _DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 _RETRY_AFTER = "Retry-After: 5\r\n"
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the proxy has seen. Signalling thread only; others may read."""
-
-    requests: int = 0
-    replies: int = 0
-    not_sip: int = 0
-    bad_requests: int = 0
-    bad_replies: int = 0
-    stray_replies: int = 0
-    stray_acks: int = 0
-    retransmissions: int = 0
-    overload: int = 0
-    errors: int = 0
 
 
 class ForwardCore(Core, Protocol):
@@ -105,6 +90,8 @@ class Forwarder:
             return
         if self.own and self.own.take(msg, hop, server):
             return
+        if not within and self.router.fixes(hop):
+            msg = marked_request(msg, server.flow.transport.kind)
         mark = loop_mark(msg, hop)
         if has_looped(msg, mark, self._core.locator.sockets):
             raise BadMessage(482, "Loop Detected")
@@ -244,6 +231,9 @@ class Forwarder:
         match = self.match(msg, hop)
         observer: Observer | None = None
         if match is not None:
+            fixed = fixed_within(match, msg, server.flow.transport.kind)
+            if fixed is not msg:
+                msg, contact = fixed, fixed.contact_uri
             observer = RequestObserver(match, msg.method, contact, self.tracker)
         targets = planned(plan, hop, target or followed(match))
         if not targets:
@@ -261,6 +251,7 @@ class Forwarder:
         context = ResponseContext(self._core, server, outgoing, mark, observer, asked, hop.out)
         if sent is not msg:
             context.number = msg.cseq[0]
+        context.fix = fix_of(match, self.router.is_own_record)
         server.user = context
         context.start(targets[: self._core.settings.max_branches], parallel=True)
 
@@ -295,8 +286,12 @@ class Forwarder:
         outgoing = Outgoing(msg, hop, server.flow.transport, record, edits)
         context = ResponseContext(self._core, server, outgoing, mark, observer, asked, hop.out)
         server.user = context
+        fixes = self.router.fixes(hop)
+        if fixes:
+            context.fix = functools.partial(marked_reply, self.router.is_own_record)
         if opened is not None:
             opened.transaction = context
+            opened.fix_contact = fixes
         context.start(targets[: self._core.settings.max_branches], parallel=parallel)
 
     def _record(self, msg: Message, dialog: Dialog | None, plan: RelayPlan | None) -> str:
@@ -336,7 +331,7 @@ class Forwarder:
             if found is not None:
                 uris, parallel = found
                 return [Target(uri) for uri in uris], parallel
-        return ([], True) if uri is not None else ([Target(hop.uri)], True)
+        return ([], True) if uri is not None else ([forward_target(hop.uri, ())], True)
 
     def _open_or_refuse(
         self, msg: Message, server: ServerTransaction

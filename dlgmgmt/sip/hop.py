@@ -11,6 +11,7 @@ from dlgmgmt.sip.flow import Transport
 from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.locate import is_numeric
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.nat import take_alias
 from dlgmgmt.sip.settings import Route
 from dlgmgmt.sip.uri import Uri, parse_uri
 
@@ -64,6 +65,7 @@ class Router:
 
     def use(self, routes: tuple[Route, ...]) -> None:
         """Choose targets by these routes from now on."""
+        self._fixing = any(route.fix_contact for route in routes)
         # One assignment: scripts ask for targets on their own threads.
         self._routes = [(route, [parse_uri(uri) for uri in route.targets]) for route in routes]
 
@@ -136,6 +138,15 @@ class Router:
 
         None when no route matches. Each target keeps the request's user part.
         """
+        found = self._find(uri)
+        if found is None:
+            return None
+        route, parsed = found
+        uris = [target.with_user(uri.user or target.user) for target in parsed]
+        return uris, route.fork == "parallel"
+
+    def _find(self, uri: Uri) -> tuple[Route, list[Uri]] | None:
+        """The first route that matches, with its targets."""
         if uri.params and uri.param("maddr"):
             # 16.5: the URI itself is the only target.
             return None
@@ -144,9 +155,23 @@ class Router:
                 continue
             if route.user_prefix is not None and not uri.user.startswith(route.user_prefix):
                 continue
-            uris = [target.with_user(uri.user or target.user) for target in parsed]
-            return uris, route.fork == "parallel"
+            return route, parsed
         return None
+
+    def fixes(self, hop: Hop) -> bool:
+        """Whether the route of a request outside of dialogs has Contacts marked."""
+        if not self._fixing or hop.routes:
+            return False
+        try:
+            found = self._find(hop.own_uri or parse_uri(hop.uri))
+        except BadMessage:
+            return False
+        return found is not None and found[0].fix_contact
+
+    def is_own_record(self, value: str) -> bool:
+        """Whether a Record-Route value leads here."""
+        route = _route_uri(value)
+        return route is not None and self.is_own(route)
 
     def own_record_index(self, record_route: list[str], did: str) -> tuple[int, int] | None:
         """First and last index of the own values in a Record-Route list, None if not there."""
@@ -164,9 +189,13 @@ def _route_uri(value: str) -> Uri | None:
 
 
 def forward_target(uri: str, routes: tuple[str, ...]) -> Target:
-    """Apply remaining Route values; a strict next router gets the Request-URI (16.6 step 6)."""
+    """Apply remaining Route values; a strict next router gets the Request-URI (16.6 step 6).
+
+    Without any, an alias in the Request-URI says where to send it.
+    """
     if not routes:
-        return Target(uri, ())
+        aliased = take_alias(uri)
+        return Target(uri, ()) if aliased is None else Target(aliased[0], (), aliased[1])
     target, rest = build.apply_route_set(uri, routes)
     return Target(uri, routes) if rest is routes else _StrictTarget(target, rest)
 

@@ -14,6 +14,7 @@ from dlgmgmt.sip.core import Core
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.flow import Destination, Flow
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.nat import take_alias
 from dlgmgmt.sip.transaction import ClientTransaction
 
 _LOG = logging.getLogger(__name__)
@@ -66,6 +67,15 @@ def party(dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> Party:
         leg.callee_route_set,
         leg.callee_bind_addr,
     )
+
+
+def way(to: Party) -> tuple[str, str]:
+    """The remote target as it is sent to a party, and the URI of the next hop.
+
+    Raises BadMessage for a Route value that cannot be read.
+    """
+    aliased = None if to.routes else take_alias(to.target)
+    return aliased or (to.target, build.next_hop_uri(to.target, to.routes))
 
 
 def take_cseq(dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> int:
@@ -129,7 +139,7 @@ class InDialogSender:
     def _build(self, method: str, to: Party, cseq: int, extra: str, via: str) -> bytes:
         return build.in_dialog_request(
             method,
-            uri=to.target,
+            uri=way(to)[0],
             via=via,
             from_uri=to.from_uri,
             from_tag=to.from_tag,
@@ -155,7 +165,7 @@ class InDialogSender:
         locator = self._core.locator
         preferred = locator.named(to.bound)
         try:
-            next_hop = build.next_hop_uri(to.target, to.routes)
+            _, next_hop = way(to)
         except BadMessage as error:
             # A party's own Record-Route that cannot be read.
             _LOG.info("no way to %r: %s", to.target, error)

@@ -11,9 +11,10 @@ from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.tracker import Tracker
 from dlgmgmt.sip import build, grammar
 from dlgmgmt.sip.context import ResponseContext
+from dlgmgmt.sip.core import Counters
 from dlgmgmt.sip.errors import BadMessage, NotSip
 from dlgmgmt.sip.flow import Address, Destination, Flow, StreamFlow, Transport
-from dlgmgmt.sip.forward import Counters, Forwarder, PendingRequest
+from dlgmgmt.sip.forward import Forwarder, PendingRequest
 from dlgmgmt.sip.grammar import Via
 from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.locate import Locator, is_numeric

@@ -17,7 +17,11 @@ def planned(plan: RelayPlan | None, hop: Hop, usual: Target | None) -> list[Targ
     for target in plan.targets:
         through = forward_target(target.uri, hop.routes) if target.uri else usual
         if through is not None:
-            found.append(through._replace(destination=target.destination, edits=target.edits))
+            found.append(
+                through._replace(
+                    destination=target.destination or through.destination, edits=target.edits
+                )
+            )
     return found
 
 

@@ -1,0 +1,325 @@
+"""Phones behind a NAT: replies and requests reach them where their messages come from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from dlgmgmt.sip.keepalive import Keepalive
+from dlgmgmt.sip.settings import Route
+from tests.unit.sip.conftest import Make
+from tests.unit.sip.harness import (
+    ALICE,
+    BOB,
+    DIALOGS,
+    ERIN,
+    SETTINGS,
+    House,
+    Phone,
+    Sip,
+    World,
+)
+
+FIXING = replace(
+    SETTINGS,
+    routes=(
+        Route(("sip:10.0.1.1",), user_prefix="1", fix_contact=True),
+        Route(("sip:10.0.1.1", "sip:10.0.1.2"), user_prefix="2", fix_contact=True),
+        Route(("sip:[2001:db8::77]",), user_prefix="6", fix_contact=True),
+        Route(("sip:10.0.1.1",), user_prefix="9"),
+    ),
+)
+NATTED = "203.0.113.7", 41022
+"""Where the NAT sends Alice's messages from."""
+
+
+class Hidden(Phone):
+    """A phone that says in Via and Contact where it believes itself to be."""
+
+    @property
+    def contact(self) -> str:
+        return f"sip:{self.name}@10.9.9.9:5062"
+
+    def via(self, branch: str) -> str:
+        return f"SIP/2.0/UDP 10.9.9.9:5062;branch={branch};rport"
+
+
+@pytest.fixture
+def behind(make: Make) -> House:
+    """Alice is behind a NAT, Bob too; Carol is not."""
+    home = make(sip=FIXING)
+    home.alice = Hidden(home.world, NATTED, "alice")
+    home.bob = Hidden(home.world, BOB, "bob")
+    return home
+
+
+def contacts(world: World) -> tuple[str, str]:
+    view = world.view()
+    return view.caller_contact, view.legs[0].callee_contact
+
+
+def byes(world: World) -> dict[tuple[str, int], Sip]:
+    world.kill()
+    found = {mail.to: mail.sip for mail in world.take()}
+    for to, bye in found.items():
+        assert bye.what == "BYE"
+        Phone(world, to, "whoever").reply(bye, 200)
+    assert world.state() == 0
+    return found
+
+
+ALICES = "sip:alice@10.9.9.9:5062;alias=203.0.113.7~41022~1"
+BOBS = "sip:bob@10.9.9.9:5062;alias=10.0.1.1~5060~1"
+
+
+# -- received and rport ----------------------------------------------------------------------------
+
+
+def test_replies_go_to_the_address_and_port_that_the_request_came_from(home: House) -> None:
+    """RFC 3581 4: with the request's Via filled in, which comes back to the phone."""
+    alice = Hidden(home.world, NATTED, "alice")
+    sent = alice.invite("1")
+    invite = home.bob.one("INVITE")
+    mine, hers = invite.all("Via")
+    assert mine.startswith("SIP/2.0/UDP 10.0.0.1:5060;")
+    assert f"branch={sent.branch}" in hers
+    assert re.search(r";rport=41022(;|$)", hers)
+    assert re.search(r";received=203\.0\.113\.7(;|$)", hers)
+    home.bob.reply(invite, 486)
+    trying, busy = alice.inbox()
+    assert (trying.what, busy.what) == ("100", "486")
+    assert busy["Via"] == hers
+    alice.ack_failure(sent, busy)
+
+
+def test_without_rport_the_port_is_that_of_the_via(home: House) -> None:
+    """RFC 3261 18.2.2: the address is that of the packet, the port that of the Via."""
+    alice = Phone(home.world, NATTED, "alice")
+    data = home.alice.invite("1").raw
+    home.world.take()
+    home.alice.cancel(Sip(data))
+    home.world.take()
+    alice.send(data.replace(b"c1", b"c2").replace(b"branch=z9hG4bK", b"branch=z9hG4bKx"))
+    (trying,) = [mail for mail in home.world.take() if mail.sip.what == "100"]
+    assert trying.to == ("203.0.113.7", ALICE[1])
+    assert "received=203.0.113.7" in trying.sip["Via"]
+    assert "rport" not in trying.sip["Via"]
+    home.world.advance(34)
+    home.world.take()
+
+
+# -- the mark --------------------------------------------------------------------------------------
+
+
+def test_both_contacts_are_marked_on_their_way_and_in_the_dialog(behind: House) -> None:
+    call = behind.talk()
+    assert call.invite.contact == ALICES
+    assert call.ok.contact == BOBS
+    assert contacts(behind.world) == (ALICES, BOBS)
+    # Both have been sent the ACK where they are, and Bob without the alias.
+    assert byes(behind.world)[NATTED].uri == "sip:alice@10.9.9.9:5062"
+
+
+def test_requests_of_the_peers_reach_the_other_without_the_alias(behind: House) -> None:
+    call = behind.talk()
+    for sender, side, receiver, target in (
+        (behind.alice, call.caller, behind.bob, "sip:bob@10.9.9.9:5062"),
+        (behind.bob, call.callee, behind.alice, "sip:alice@10.9.9.9:5062"),
+    ):
+        assert ";alias=" in side.target
+        for method in ("INFO", "OPTIONS"):
+            sender.within(side, method)
+            request = receiver.one(method)
+            assert request.uri == target
+            receiver.reply(request, 200)
+            sender.one("200")
+    behind.alice.within(call.caller, "BYE")
+    bye = behind.bob.one("BYE")
+    assert bye.uri == "sip:bob@10.9.9.9:5062"
+    behind.bob.reply(bye, 200)
+    behind.alice.one("200")
+
+
+def test_an_operators_kill_reaches_both_where_they_really_are(behind: House) -> None:
+    behind.talk()
+    found = byes(behind.world)
+    assert {to: bye.uri for to, bye in found.items()} == {
+        NATTED: "sip:alice@10.9.9.9:5062",
+        BOB: "sip:bob@10.9.9.9:5062",
+    }
+
+
+def test_keepalives_do_too(behind: House) -> None:
+    world = behind.world
+    behind.talk()
+    both = replace(DIALOGS, ka_timer=1, ka_interval=5, ka_sides="both")
+    keepalive = Keepalive(world.proxy, world.table, world.terminator, both)
+    for _ in range(80):
+        world.advance(0.1)
+        keepalive.look()
+    asked = {mail.to: mail.sip.uri for mail in world.take() if mail.sip.what == "OPTIONS"}
+    assert asked == {NATTED: "sip:alice@10.9.9.9:5062", BOB: "sip:bob@10.9.9.9:5062"}
+    world.kill()
+    world.advance(33)
+    world.take()
+
+
+def test_a_phone_that_moves_is_marked_anew(behind: House) -> None:
+    call = behind.talk()
+    moved = Hidden(behind.world, ("203.0.113.7", 50111), "alice")
+    moved.within(call.caller, "UPDATE")
+    update = behind.bob.one("UPDATE")
+    assert update.contact == "sip:alice@10.9.9.9:5062;alias=203.0.113.7~50111~1"
+    behind.bob.reply(update, 200)
+    assert moved.one("200").contact == BOBS
+    assert contacts(behind.world) == (update.contact, BOBS)
+    assert ("203.0.113.7", 50111) in byes(behind.world)
+
+
+def test_a_callee_that_moves_too(behind: House) -> None:
+    call = behind.talk()
+    moved = Hidden(behind.world, ("10.0.1.1", 50111), "bob")
+    moved.within(call.callee, "INVITE")
+    invite = behind.alice.one("INVITE")
+    assert invite.contact == "sip:bob@10.9.9.9:5062;alias=10.0.1.1~50111~1"
+    behind.alice.reply(invite, 200)
+    assert moved.last("200").contact == ALICES
+    call.callee.target = ALICES
+    moved.within(call.callee, "ACK")
+    assert behind.alice.one("ACK").uri == "sip:alice@10.9.9.9:5062"
+    assert ("10.0.1.1", 50111) in byes(behind.world)
+
+
+def test_a_ringing_phone_is_marked_and_its_prack_finds_it(behind: House) -> None:
+    behind.alice.invite("1")
+    invite = behind.bob.one("INVITE")
+    behind.bob.reply(invite, 183, headers=("Require: 100rel", "RSeq: 1"))
+    ringing = behind.alice.last("183")
+    assert ringing.contact == BOBS
+    side = behind.alice.caller_side(ringing)
+    behind.alice.within(side, "PRACK", headers=("RAck: 1 1 INVITE",))
+    prack = behind.bob.one("PRACK")
+    assert prack.uri == "sip:bob@10.9.9.9:5062"
+    behind.bob.reply(prack, 200)
+    behind.bob.reply(invite, 200)
+    behind.alice.within(side, "ACK", cseq=1)
+    assert behind.bob.one("ACK").uri == "sip:bob@10.9.9.9:5062"
+    behind.world.take()
+    byes(behind.world)
+
+
+def test_each_leg_of_a_fork_has_its_own(behind: House) -> None:
+    behind.alice.invite("2")
+    behind.bob.reply(behind.bob.one("INVITE"), 180)
+    behind.carol.reply(behind.carol.one("INVITE"), 180)
+    legs = {leg.to_tag: leg.callee_contact for leg in behind.world.view().legs}
+    # Carol is where she says.
+    assert legs == {"bob": BOBS, "carol": "sip:carol@10.0.1.2:5060"}
+    behind.world.kill_early()
+    behind.world.advance(40)
+    behind.world.take()
+
+
+def test_ipv6(make: Make) -> None:
+    home = make(sip=FIXING)
+    erin = Hidden(home.world, ERIN, "erin", 1)
+    home.alice.invite("6")
+    invite = erin.one("INVITE")
+    erin.reply(invite, 200)
+    ok = home.alice.last("200")
+    assert ok.contact == "sip:erin@10.9.9.9:5062;alias=[2001:db8::77]~5060~1"
+    side = home.alice.caller_side(ok)
+    home.alice.within(side, "ACK")
+    assert erin.one("ACK").uri == "sip:erin@10.9.9.9:5062"
+    home.world.kill("erin")
+    assert erin.one("BYE").uri == "sip:erin@10.9.9.9:5062"
+    home.world.advance(33)
+    home.world.take()
+
+
+# -- what is left alone ----------------------------------------------------------------------------
+
+
+def test_phones_that_are_where_they_say_are_not_marked(make: Make) -> None:
+    home = make(sip=FIXING)
+    call = home.talk()
+    assert call.invite.contact == home.alice.contact
+    assert call.ok.contact == home.bob.contact
+    home.world.kill()
+    home.answer_all()
+
+
+def test_a_route_without_it_marks_nobody(behind: House) -> None:
+    sent = behind.alice.invite("9")
+    invite = behind.bob.one("INVITE")
+    assert invite.all("Contact") == sent.all("Contact")
+    behind.bob.reply(invite, 180)
+    assert behind.alice.last("180").contact == behind.bob.contact
+    behind.world.kill_early()
+    behind.world.advance(40)
+    behind.world.take()
+
+
+def test_behind_another_proxy_a_phone_is_reached_through_it(make: Make) -> None:
+    """That proxy knows better: its Record-Route leads to the phone."""
+    home = make(sip=FIXING)
+    edge = "<sip:10.0.5.5;lr>"
+    hers = f"Record-Route: {edge}", "Via: SIP/2.0/UDP 10.0.8.8;branch=z9hG4bK-phone"
+    home.alice = Hidden(home.world, ("10.0.5.5", 5060), "alice")
+    home.bob = Hidden(home.world, BOB, "bob", record_route=("<sip:10.0.1.1;lr>",))
+    call = home.talk(headers=hers)
+    assert call.invite.contact == call.ok.contact.replace("bob", "alice")
+    assert contacts(home.world) == ("sip:alice@10.9.9.9:5062", "sip:bob@10.9.9.9:5062")
+    home.alice.within(call.caller, "UPDATE", routes=["<sip:10.0.0.1:5060;lr>", "<sip:10.0.1.1;lr>"])
+    update = home.bob.one("UPDATE")
+    assert update.contact == "sip:alice@10.9.9.9:5062"
+    home.bob.reply(update, 200)
+    assert home.alice.one("200").contact == "sip:bob@10.9.9.9:5062"
+    found = byes(home.world)
+    assert set(found) == {("10.0.5.5", 5060), BOB}
+    assert {bye["Route"] for bye in found.values()} == {edge, "<sip:10.0.1.1;lr>"}
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "OPTIONS", "MESSAGE", "PUBLISH"])
+def test_a_request_that_makes_no_dialog_keeps_its_contact(behind: House, method: str) -> None:
+    sent = behind.alice.invite("1", method=method)
+    request = behind.bob.one(method)
+    assert request.all("Contact") == sent.all("Contact")
+    behind.bob.reply(request, 200)
+    assert behind.alice.one("200").contact == behind.bob.contact
+
+
+def test_a_subscription_is_marked_though_no_dialog_is_kept(behind: House) -> None:
+    behind.alice.invite("1", method="SUBSCRIBE")
+    request = behind.bob.one("SUBSCRIBE")
+    assert request.contact == ALICES
+    behind.bob.reply(request, 200)
+    assert behind.alice.one("200").contact == BOBS
+    side = behind.bob.callee_side(request)
+    behind.bob.within(side, "NOTIFY")
+    notify = behind.alice.one("NOTIFY")
+    assert notify.uri == "sip:alice@10.9.9.9:5062"
+    behind.alice.reply(notify, 200)
+    behind.bob.one("200")
+
+
+@pytest.mark.parametrize("status", [302, 485])
+def test_the_contacts_of_a_redirection_are_no_phones(behind: House, status: int) -> None:
+    sent = behind.alice.invite("1")
+    behind.bob.reply(behind.bob.one("INVITE"), status, contact="sip:else@10.9.9.9")
+    answer = behind.alice.last(str(status))
+    assert answer.contact == "sip:else@10.9.9.9"
+    behind.alice.ack_failure(sent, answer)
+
+
+def test_a_call_without_it_still_follows_the_aliases_of_others(home: House) -> None:
+    """Whoever put it there: a request for it goes where it says."""
+    home.alice.invite("1", uri="sip:bob@10.9.9.9:5062;alias=10.0.1.2~5070~1;ob")
+    (invite,) = [mail for mail in home.world.take() if mail.sip.what == "INVITE"]
+    assert invite.to == ("10.0.1.2", 5070)
+    assert invite.sip.uri == "sip:bob@10.9.9.9:5062;ob"
+    home.world.kill_early()
+    home.world.advance(40)
+    home.world.take()
