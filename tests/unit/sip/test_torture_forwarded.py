@@ -7,7 +7,6 @@ an unknown body, a date in the wrong zone) goes to the one that has to refuse it
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -15,7 +14,7 @@ from dlgmgmt.sip.flow import Address
 from tests.unit.sip.conftest import Make
 from tests.unit.sip.harness import House, Mail
 from tests.unit.sip.torture import (
-    HOSTS,
+    FORWARDED,
     SENDER,
     TORTURED,
     Raw,
@@ -27,44 +26,6 @@ from tests.unit.sip.torture import (
     unfolded,
 )
 
-
-class Way(NamedTuple):
-    """Where a message goes, and its Max-Forwards there."""
-
-    host: str
-    hops: int
-    port: int = 5060
-
-    @property
-    def addr(self) -> Address:
-        return HOSTS.get(self.host, self.host), self.port
-
-
-FORWARDED = {
-    "wsinv": Way("services.example.com", 67),
-    "intmeth": Way("example.com", 254),
-    "esc01": Way("example.net", 86),
-    "escnull": Way("example.com", 69),
-    "esc02": Way("registrar.example.com", 69),
-    "lwsdisp": Way("example.com", 69),
-    "longreq": Way("example.com", 69),
-    "dblreq": Way("example.com", 7),
-    "semiuri": Way("example.com", 2),
-    "transports": Way("example.com", 69),
-    "mpart01": Way("127.0.0.1", 69, 5080),
-    "baddate": Way("example.com", 69),
-    "regbadct": Way("example.com", 69),
-    "badaspec": Way("example.org", 69),
-    "badbranch": Way("example.com", 2),
-    "unksm2": Way("example.com", 69),
-    "invut": Way("example.com", 69),
-    "regaut01": Way("example.com", 7),
-    "cparam01": Way("example.com", 69),
-    "cparam02": Way("example.com", 69),
-    "regescrt": Way("example.com", 69),
-    "sdp01": Way("example.com", 4),
-    "inv2543": Way("example.com", 70),
-}
 INVITES = [name for name in FORWARDED if read(name).startswith(b"INVITE")]
 
 
@@ -115,7 +76,7 @@ def test_the_request_line_keeps_its_bytes(home: House, name: str) -> None:
 @pytest.mark.parametrize("name", FORWARDED)
 def test_the_answer_comes_back_the_same_way(home: House, name: str) -> None:
     forwarded = forward(home, name)
-    data = answer(forwarded, b"404 Nobody here")
+    data = answer(forwarded.sip.raw, b"404 Nobody here")
     mail = send(home, data, forwarded.to)
     back = mail.pop()
     # An INVITE's refusal is acknowledged by each hop.
@@ -199,7 +160,7 @@ def test_a_caller_without_a_tag_has_a_call(home: House) -> None:
     callid = "inv2543.1717@ift.client.example.com"
     forwarded = forward(home, "inv2543")
     contact = b"Contact: <sip:UserB@10.0.2.1>\r\nContent-Length"
-    data = answer(forwarded, b"200 OK").replace(b"Content-Length", contact)
+    data = answer(forwarded.sip.raw, b"200 OK").replace(b"Content-Length", contact)
     (ok,) = send(home, data, forwarded.to)
     assert ok.to == SENDER
     assert home.world.state(callid) == 5
@@ -229,14 +190,14 @@ def test_a_caller_without_a_tag_has_a_call(home: House) -> None:
     (passed,) = send(home, bye, forwarded.to)
     assert (passed.sip.what, passed.to) == ("BYE", SENDER)
     assert home.world.state(callid) == 6
-    send(home, answer(passed, b"200 OK"), SENDER)
+    send(home, answer(passed.sip.raw, b"200 OK"), SENDER)
     assert home.world.state(callid) == 0
 
 
 def test_a_call_of_a_caller_without_a_tag_can_be_ended(home: House) -> None:
     forwarded = forward(home, "inv2543")
     contact = b"Contact: <sip:UserB@10.0.2.1>\r\nContent-Length"
-    data = answer(forwarded, b"200 OK").replace(b"Content-Length", contact)
+    data = answer(forwarded.sip.raw, b"200 OK").replace(b"Content-Length", contact)
     send(home, data, forwarded.to)
     callid = "inv2543.1717@ift.client.example.com"
     view = home.world.view(callid)

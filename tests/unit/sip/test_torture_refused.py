@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from tests.unit.sip.conftest import Make
 from tests.unit.sip.harness import ALICE, BOB, House, Sip
-from tests.unit.sip.test_torture_forwarded import FORWARDED
 from tests.unit.sip.torture import (
+    FORWARDED,
     NAMES,
+    REFUSED,
+    REPLIES,
     SENDER,
     TORTURED,
     Raw,
@@ -21,44 +22,6 @@ from tests.unit.sip.torture import (
     serves,
     unfolded,
 )
-
-
-class Answer(NamedTuple):
-    """What a message is answered. port: of the reply, where the topmost Via says another."""
-
-    status: int
-    reason: str
-    port: int = 5060
-
-
-REFUSED = {
-    # Its topmost Via has empty parameters.
-    "badinv01": Answer(400, "Bad Via header"),
-    "clerr": Answer(400, "Body shorter than Content-Length"),
-    "ncl": Answer(400, "Bad Content-Length"),
-    "scalar02": Answer(400, "Bad CSeq header"),
-    "quotbal": Answer(400, "Bad To header", 5050),
-    # What is wrong in a request line is not repaired: the next hop might repair it otherwise.
-    "ltgtruri": Answer(400, "Bad URI"),
-    "lwsruri": Answer(400, "Bad request line"),
-    "lwsstart": Answer(400, "Bad request line"),
-    "trws": Answer(400, "Bad request line"),
-    "escruri": Answer(400, "Headers in the Request-URI"),
-    # A proxy that understood it would have to forward it corrected.
-    "baddn": Answer(400, "Bad To header"),
-    "badvers": Answer(505, "Version Not Supported"),
-    "mismatch01": Answer(400, "CSeq method does not match"),
-    "mismatch02": Answer(400, "CSeq method does not match"),
-    "insuf": Answer(400, "Missing call-id header"),
-    "unkscm": Answer(416, "Unsupported URI Scheme"),
-    "novelsc": Answer(416, "Unsupported URI Scheme"),
-    "bext01": Answer(420, "Bad Extension", 5061),
-    "multi01": Answer(400, "Several from headers"),
-    "mcl01": Answer(400, "Several Content-Length headers"),
-    # RFC 3261 11: an OPTIONS that may go no further is answered where it is.
-    "zeromf": Answer(200, "OK"),
-}
-REPLIES = ("unreason", "noreason", "scalarlg", "bigcode", "bcast")
 
 
 @pytest.fixture

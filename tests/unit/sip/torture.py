@@ -6,6 +6,7 @@ import random
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from dlgmgmt.sip.flow import Address
 from dlgmgmt.sip.resolver import Resolver
@@ -29,6 +30,83 @@ HOSTS = {
 }
 # Only what is for this proxy itself is routed: all else goes where its Request-URI says.
 TORTURED = replace(SETTINGS, routes=(Route(("sip:10.0.1.1",), domain="10.0.0.1", user_prefix="1"),))
+
+
+class Way(NamedTuple):
+    """Where a message goes, and its Max-Forwards there."""
+
+    host: str
+    hops: int
+    port: int = 5060
+
+    @property
+    def addr(self) -> Address:
+        return HOSTS.get(self.host, self.host), self.port
+
+
+FORWARDED = {
+    "wsinv": Way("services.example.com", 67),
+    "intmeth": Way("example.com", 254),
+    "esc01": Way("example.net", 86),
+    "escnull": Way("example.com", 69),
+    "esc02": Way("registrar.example.com", 69),
+    "lwsdisp": Way("example.com", 69),
+    "longreq": Way("example.com", 69),
+    "dblreq": Way("example.com", 7),
+    "semiuri": Way("example.com", 2),
+    "transports": Way("example.com", 69),
+    "mpart01": Way("127.0.0.1", 69, 5080),
+    "baddate": Way("example.com", 69),
+    "regbadct": Way("example.com", 69),
+    "badaspec": Way("example.org", 69),
+    "badbranch": Way("example.com", 2),
+    "unksm2": Way("example.com", 69),
+    "invut": Way("example.com", 69),
+    "regaut01": Way("example.com", 7),
+    "cparam01": Way("example.com", 69),
+    "cparam02": Way("example.com", 69),
+    "regescrt": Way("example.com", 69),
+    "sdp01": Way("example.com", 4),
+    "inv2543": Way("example.com", 70),
+}
+
+
+class Answer(NamedTuple):
+    """What a message is answered. port: of the reply, where the topmost Via says another."""
+
+    status: int
+    reason: str
+    port: int = 5060
+
+
+REFUSED = {
+    # Its topmost Via has empty parameters.
+    "badinv01": Answer(400, "Bad Via header"),
+    "clerr": Answer(400, "Body shorter than Content-Length"),
+    "ncl": Answer(400, "Bad Content-Length"),
+    "scalar02": Answer(400, "Bad CSeq header"),
+    "quotbal": Answer(400, "Bad To header", 5050),
+    # What is wrong in a request line is not repaired: the next hop might repair it otherwise.
+    "ltgtruri": Answer(400, "Bad URI"),
+    "lwsruri": Answer(400, "Bad request line"),
+    "lwsstart": Answer(400, "Bad request line"),
+    "trws": Answer(400, "Bad request line"),
+    "escruri": Answer(400, "Headers in the Request-URI"),
+    # A proxy that understood it would have to forward it corrected.
+    "baddn": Answer(400, "Bad To header"),
+    "badvers": Answer(505, "Version Not Supported"),
+    "mismatch01": Answer(400, "CSeq method does not match"),
+    "mismatch02": Answer(400, "CSeq method does not match"),
+    "insuf": Answer(400, "Missing call-id header"),
+    "unkscm": Answer(416, "Unsupported URI Scheme"),
+    "novelsc": Answer(416, "Unsupported URI Scheme"),
+    "bext01": Answer(420, "Bad Extension", 5061),
+    "multi01": Answer(400, "Several from headers"),
+    "mcl01": Answer(400, "Several Content-Length headers"),
+    # RFC 3261 11: an OPTIONS that may go no further is answered where it is.
+    "zeromf": Answer(200, "OK"),
+}
+REPLIES = ("unreason", "noreason", "scalarlg", "bigcode", "bcast")
 
 # The header fields that a proxy owns; all others keep their bytes.
 _OWNED = {b"via", b"v", b"record-route", b"route", b"max-forwards"}
@@ -105,9 +183,9 @@ def send(home: House, data: bytes, source: Address = SENDER) -> list[Mail]:
     return home.world.take()
 
 
-def answer(mail: Mail, status: bytes, tag: bytes = b"callee") -> bytes:
+def answer(forwarded: bytes, status: bytes, tag: bytes = b"callee") -> bytes:
     """The answer of whom a request was forwarded to."""
-    request = Raw.of(mail.sip.raw)
+    request = Raw.of(forwarded)
     to = request.named(b"to", b"t")[0]
     if b"tag" not in to.rpartition(b">")[2]:
         to += b";tag=" + tag
