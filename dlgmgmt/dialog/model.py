@@ -310,9 +310,13 @@ class Dialog:
         self.remember(EndedLeg(leg.branch, leg.to_tag, code, cause))
 
     def remember(self, ended: EndedLeg) -> None:
-        """Add to the bounded history."""
-        if len(self.history) < MAX_HISTORY:
-            self.history.append(ended)
+        """Add to the bounded history; one that was answered takes the place of one that was not."""
+        if len(self.history) >= MAX_HISTORY:
+            lost = next((past for past in self.history if past.code != 200), None)
+            if ended.code != 200 or lost is None:
+                return
+            self.history.remove(lost)
+        self.history.append(ended)
 
     def show(self) -> Snapshot:
         """The copy that is kept until the dialog changes; the caller holds the entry lock."""

@@ -61,6 +61,14 @@ class _Referral:
         to_caller = self.side == "caller"
         return self.watch.numbered(take_cseq(self.dialog, self.leg, to_caller=to_caller))
 
+    def replied(self, outcome: str) -> None:
+        """The reply to the REFER; see own_requests.Done."""
+        was_open = self.watch.open
+        self.watch.replied(outcome)
+        if self.watch.refused and not was_open:
+            # The call has ended meanwhile, and its NOTIFYs were awaited.
+            self._owner.close(self)
+
     def take(self, msg: Message, hop: Hop, server: ServerTransaction) -> bool:
         """Answer the NOTIFYs of this REFER; those of a REFER of the other party are not its."""
         del hop
@@ -145,7 +153,7 @@ class Referrals:
             referral.number,
             # The Contact of the party in whose name it goes: it may become the remote target.
             f"Refer-To: <{address}>\r\nContact: <{peer}>\r\n{self._headers}",
-            referral.watch.replied,
+            referral.replied,
         )
         return True
 
@@ -177,7 +185,7 @@ class Referrals:
     def _linger(self, referral: _Referral) -> None:
         """Wait for what the phone still has to say, so that the other party need not hear it."""
         watch = referral.watch
-        if not watch.accepted or watch.over:
+        if watch.refused or watch.over:
             self.close(referral)
         elif referral.timer is None:
             close = functools.partial(self.close, referral)

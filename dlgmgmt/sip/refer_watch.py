@@ -19,6 +19,9 @@ from dlgmgmt.sip.stack import TransactionStack
 NOTIFY_WAIT = 180.0
 """Seconds, beyond 64*T1, after which a phone that says nothing of its call is given up."""
 
+LONGEST = 900.0
+"""Seconds after which it is given up, however much it has to say."""
+
 _STATUS = re.compile(rb"\s*SIP/2\.0 ([1-6][0-9]{2})(?![0-9])", re.IGNORECASE)
 
 
@@ -53,10 +56,10 @@ class ReferWatch:
     """Follows one REFER. decided: called once, with whether it succeeded and what came of it.
 
     cseq: the number that the REFER was sent with, 0 before. accepted: there is a subscription.
-    over: the phone has said that it was the last NOTIFY.
+    refused: there is none, and will be none. over: the phone has said that it was the last NOTIFY.
     """
 
-    __slots__ = ("_decided", "_stack", "_timer", "accepted", "cseq", "over")
+    __slots__ = ("_decided", "_end", "_stack", "_timer", "accepted", "cseq", "over", "refused")
 
     def __init__(self, stack: TransactionStack, decided: Callable[[bool, str], None]) -> None:
         self._stack = stack
@@ -64,7 +67,9 @@ class ReferWatch:
         self._timer: Timer | None = None
         self.cseq = 0
         self.accepted = False
+        self.refused = False
         self.over = False
+        self._end = stack.monotonic() + LONGEST
         self._wait()
 
     @property
@@ -74,10 +79,13 @@ class ReferWatch:
 
     def _wait(self) -> None:
         self._stack.cancel_timer(self._timer)
-        self._timer = self._stack.after(64 * self._stack.t1 + NOTIFY_WAIT, self._silent)
+        stack = self._stack
+        wait = min(64 * stack.t1 + NOTIFY_WAIT, self._end - stack.monotonic())
+        self._timer = stack.after(max(wait, 0.0), self._silent)
 
     def _silent(self) -> None:
-        self._decide(False, "silence")
+        late = self._stack.monotonic() >= self._end
+        self._decide(False, "no outcome in time" if late else "silence")
 
     def numbered(self, cseq: int) -> int:
         """Note the REFER's number; returns it."""
@@ -89,6 +97,7 @@ class ReferWatch:
         if outcome.startswith("2"):
             self.accepted = True
         elif outcome != TIMEOUT or not self.accepted:
+            self.refused = not self.accepted
             self._decide(False, f"REFER {outcome}")
 
     def is_for(self, notice: Notice) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.sip import refer
 from dlgmgmt.sip.refer import Referrals
-from dlgmgmt.sip.refer_watch import NOTIFY_WAIT
+from dlgmgmt.sip.refer_watch import LONGEST, NOTIFY_WAIT
 from tests.unit.sip.harness import BOB, Call, House, Phone, Side, Sip
 
 TARGET = "sip:carol@10.0.1.2"
@@ -322,15 +322,56 @@ def test_the_call_ends_meanwhile(home: House) -> None:
 
 
 def test_an_operator_ends_the_call_meanwhile(home: House) -> None:
+    call = home.talk()
+    refs = referrals(home)
+    refs.refer(the_dialog(home), "callee", TARGET)
+    request = home.bob.one("REFER")
+    home.world.kill()
+    home.answer_all()
+    assert refs.failed == 1
+    # Bob has not answered the REFER yet, and Alice has hung up: his NOTIFYs are not for her.
+    assert whats(notify(home.bob, call.callee, "SIP/2.0 100 Trying")) == ["200"]
+    home.bob.reply(request, 202)
+    assert whats(notify(home.bob, call.callee, "SIP/2.0 200 OK", state="terminated")) == ["200"]
+    assert home.world.sent() == []
+    assert (len(refs), refs.failed) == (0, 1)
+    assert home.world.state() == 0
+
+
+@pytest.mark.parametrize("status", [202, 481])
+def test_what_an_ended_call_leaves_of_a_refer_goes_by_itself(home: House, status: int) -> None:
     home.talk()
     refs = referrals(home)
     refs.refer(the_dialog(home), "callee", TARGET)
     request = home.bob.one("REFER")
     home.world.kill()
     home.answer_all()
-    home.bob.reply(request, 202)
+    assert len(refs) == 1
+    home.bob.reply(request, status)
+    assert len(refs) == (status == 202)
+    home.world.advance(33)
     assert (len(refs), refs.failed) == (0, 1)
-    assert home.world.state() == 0
+    assert len(home.world.proxy.forwarder.own) == 0
+
+
+def test_a_phone_that_never_comes_to_an_outcome_is_given_up(home: House) -> None:
+    call = home.talk()
+    refs = referrals(home)
+    refs.refer(the_dialog(home), "callee", TARGET)
+    home.bob.reply(home.bob.one("REFER"), 202)
+    for _ in range(int(LONGEST / 60)):
+        assert (len(refs), refs.failed) == (1, 0)
+        assert whats(notify(home.bob, call.callee, "SIP/2.0 100 Trying")) == ["200"]
+        home.world.advance(60)
+    home.world.advance(1)
+    assert refs.failed == 1
+    for _ in range(3):
+        notify(home.bob, call.callee, "SIP/2.0 100 Trying")
+        home.world.advance(15)
+    assert len(refs) == 0
+    assert home.world.state() == 4
+    home.world.take()
+    hang_up(home, call)
 
 
 def test_one_at_a_time_to_a_side(home: House) -> None:
@@ -343,6 +384,7 @@ def test_one_at_a_time_to_a_side(home: House) -> None:
     assert [sip.what for sip in home.bob.inbox()] == ["REFER"]
     assert [sip.what for sip in home.alice.inbox()] == ["REFER"]
     hang_up(home, call)
+    home.world.advance(33)
     assert len(refs) == 0
 
 
