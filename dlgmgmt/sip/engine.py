@@ -18,6 +18,7 @@ from dlgmgmt.dialog.store import TICK as DIALOG_TICK
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import Tracker
+from dlgmgmt.sip import quiet
 from dlgmgmt.sip.calls import Calls
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.flow import Tap
@@ -69,6 +70,7 @@ class SipEngine:
         self._locator = Locator(self.sockets, monotonic, settings.dns, rng)
         tracker = Tracker(table, self._expired)
         self.proxy = Proxy(settings, dialog_settings, self._stack, self._locator, tracker)
+        self._listeners.ask(self.proxy.guard.admits)
         self.terminator = Terminator(
             self.proxy, Terminations(table), self._submit, dialog_settings.dlg_extra_hdrs
         )
@@ -129,14 +131,13 @@ class SipEngine:
             dialog_settings.profiles_with_value, dialog_settings.profiles_no_value
         )
         self._table.settings = dialog_settings
-        self.proxy.settings = settings
+        self.proxy.use(settings)
         self.tracer.use(settings.trace)
         try:
             self._listeners.use(settings)
         except ListenError as error:
             # The files were there when the configuration was read; the old certificates go on.
             _LOG.error("%s", error)
-        self.proxy.forwarder.router.use(settings.routes)
         self._locator.use(settings.dns)
         self.terminator.configure(dialog_settings.dlg_extra_hdrs)
         self.calls.configure(dialog_settings)
@@ -182,6 +183,7 @@ class SipEngine:
 
     def _look(self) -> None:
         self._loop.call_later(LOOK, self._look)
+        quiet.flush()
         try:
             self.calls.keepalive.look()
         except Exception:  # noqa: BLE001 - logged

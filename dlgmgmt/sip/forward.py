@@ -21,6 +21,7 @@ from dlgmgmt.sip.nat import fix_of, fixed_within, marked_reply, marked_request
 from dlgmgmt.sip.observe import InviteObserver, RequestObserver
 from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark
 from dlgmgmt.sip.own_dialogs import OwnDialogs
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.targets import followed, planned, routed
 from dlgmgmt.sip.terminate import Terminator
@@ -28,10 +29,9 @@ from dlgmgmt.sip.transaction import ServerTransaction
 from dlgmgmt.sip.uri import parse_uri
 from dlgmgmt.sip.validate import check_target
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 _DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
-_RETRY_AFTER = "Retry-After: 5\r\n"
 
 
 class ForwardCore(Core, Protocol):
@@ -134,7 +134,7 @@ class Forwarder:
                 else:
                     self._initial(incoming, plan, asked, opened)
         except BadMessage as error:
-            _LOG.info("%s callid=%r: %s", incoming.msg.method, incoming.msg.callid, error)
+            _QUIET.info("%s callid=%r: %s", incoming.msg.method, incoming.msg.callid, error)
             plan = ReplyPlan(error.status, error.reason)
         if isinstance(plan, ReplyPlan):
             self._core.answer(incoming.server, plan.status, plan.reason, plan.headers)
@@ -220,7 +220,7 @@ class Forwarder:
                 _did(hop), msg.callid, msg.from_tag, msg.to_tag, msg.method, msg.cseq[0], msg
             )
         except IllegalEvent as error:
-            _LOG.info("callid=%r: %s", msg.callid, error)
+            _QUIET.info("callid=%r: %s", msg.callid, error)
             return None
 
     def _within(self, incoming: Incoming, plan: RelayPlan | None, asked: Asked | None) -> None:
@@ -340,8 +340,9 @@ class Forwarder:
             return self.open(msg, server.flow.transport.name)
         except TableFull as error:
             self._core.counters.overload += 1
-            _LOG.warning("INVITE refused: %s", error)
-            self._core.answer(server, 503, extra=_RETRY_AFTER)
+            _QUIET.warning("INVITE refused: %s", error)
+            extra = f"Retry-After: {self._core.settings.limits.retry_after}\r\n"
+            self._core.answer(server, 503, extra=extra)
             return None
 
 

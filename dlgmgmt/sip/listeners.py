@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -81,6 +82,12 @@ class Listeners:
             if isinstance(sock, StreamListener):
                 sock.alias_policy = settings.accept_alias
 
+    def ask(self, admits: Callable[[Transport, str], bool]) -> None:
+        """Have ``admits`` say of each peer that connects, by its host, whether it may."""
+        for sock in self.all:
+            if not isinstance(sock, UdpSocket):
+                sock.admits = functools.partial(_admits, admits, sock)
+
     async def stop(self) -> None:
         """End what runs on the loop; nothing is received any more."""
         for sock in self.all:
@@ -128,3 +135,7 @@ class Listeners:
 
     def _broken(self, data: bytes, reason: str, stream: StreamFlow) -> None:
         self._receiver().unreadable(data, reason, stream)
+
+
+def _admits(admits: Callable[[Transport, str], bool], sock: Transport, peer: Address) -> bool:
+    return admits(sock, peer[0])

@@ -16,20 +16,23 @@ from dlgmgmt.sip.errors import BadMessage, NotSip
 from dlgmgmt.sip.flow import Address, Destination, Flow, StreamFlow, Transport
 from dlgmgmt.sip.forward import Forwarder, PendingRequest
 from dlgmgmt.sip.grammar import Via
+from dlgmgmt.sip.guard import Guard, Source, Verdict
 from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.locate import Locator, is_numeric
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing, loop_mark
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import ServerKey, TransactionStack, server_key
+from dlgmgmt.sip.stateless import Stateless
 from dlgmgmt.sip.targets import followed, routed
 from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.transaction import ServerTransaction, TxState
 from dlgmgmt.sip.uri import DEFAULT_PORT, DEFAULT_PORTS
 from dlgmgmt.sip.validate import check_request, check_target
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 _RPORT = re.compile(r";\s*rport(?=\s*(?:;|$))", re.IGNORECASE)
 _KEEPALIVE = b"\r\n\0 "
@@ -56,8 +59,16 @@ class Proxy:
         self.stack = stack
         self.locator = locator
         self.counters = Counters()
+        self.guard = Guard(settings, locator.sockets, stack.monotonic)
+        self._stateless = Stateless(stack.new_tag())
         router = Router(locator.sockets, settings.routes, dialog_settings.rr_param)
         self.forwarder = Forwarder(self, router, tracker)
+
+    def use(self, settings: SipSettings) -> None:
+        """Work with other settings from the next message on."""
+        self.settings = settings
+        self.guard.use(settings)
+        self.forwarder.router.use(settings.routes)
 
     # -- input ---------------------------------------------------------------------------------
 
@@ -68,27 +79,30 @@ class Proxy:
 
         stream: the way back, if it came on a connection.
         """
+        sender = self.guard.admit(sock, source[0], data)
+        if sender is None:
+            return
         try:
             msg = Message(data)
         except NotSip:
             if data.strip(_KEEPALIVE):
                 self.counters.not_sip += 1
-                _LOG.debug("not SIP: %d bytes from %s", len(data), source)
+                _QUIET.info("not SIP: %d bytes from %s", len(data), source)
             return
         try:
             if msg.status:
                 self._reply(msg, source)
             else:
-                self._request(msg, source, sock, stream)
+                self._request(msg, source, sock, stream, sender)
         except Exception:  # noqa: BLE001 - logged
             # A fault of this program must not take the daemon down with one message.
             self.counters.errors += 1
-            _LOG.exception("failed on %s from %s", msg.method or msg.status, source)
+            _QUIET.exception("failed on %s from %s", msg.method or msg.status, source)
 
     def unreadable(self, data: bytes, reason: str, stream: StreamFlow) -> None:
         """A connection is closed because of what came on it; ``data``: what could be read."""
         self.counters.bad_requests += 1
-        _LOG.info("%s: %s:%d: %s", stream.transport.name, *stream.peer, reason)
+        _QUIET.info("%s: %s:%d: %s", stream.transport.name, *stream.peer, reason)
         try:
             msg = Message(data)
             if msg.status or msg.method == "ACK" or "via" not in msg.names:
@@ -108,7 +122,7 @@ class Proxy:
             transaction = self.stack.match_reply(msg)
         except BadMessage as error:
             self.counters.bad_replies += 1
-            _LOG.info("reply dropped: %s", error)
+            _QUIET.info("reply dropped: %s", error)
             return
         if transaction is None:
             # RFC 6026 8.9: a reply that matches no transaction is not forwarded.
@@ -117,7 +131,12 @@ class Proxy:
         transaction.receive(msg)
 
     def _request(
-        self, msg: Message, source: Address, sock: Transport, stream: StreamFlow | None
+        self,
+        msg: Message,
+        source: Address,
+        sock: Transport,
+        stream: StreamFlow | None,
+        sender: Source,
     ) -> None:
         self.counters.requests += 1
         peer = msg.source = source
@@ -133,14 +152,18 @@ class Proxy:
                 flow = stream.back_to(peer)
                 if "alias" in via.params and grammar.param(via.params, "alias") is not None:
                     stream.alias(peer, via.host)
-            self._match_request(msg, via, flow)
+            self._match_request(msg, via, flow, sender)
         except BadMessage as error:
             # What the start line lacks says more than the Via that goes with it.
             fault = msg.defect or error
             self.counters.bad_requests += 1
-            _LOG.info("%s from %s: %s", msg.method, source, fault)
+            _QUIET.info("%s from %s: %s", msg.method, source, fault)
             # Without a Via there is nobody to answer.
-            if msg.method != "ACK" and "via" in msg.names:
+            if (
+                msg.method != "ACK"
+                and "via" in msg.names
+                and self.guard.begins(sender) is not Verdict.DROP
+            ):
                 flow = sock.flow(peer) if stream is None else stream.back_to(peer)
                 self._refuse(msg, fault.status, fault.reason, flow)
 
@@ -165,42 +188,78 @@ class Proxy:
 
     def _refuse(self, msg: Message, status: int, reason: str, flow: Flow) -> None:
         """Answer without a transaction, for a request that could not get one."""
-        try:
-            tag = "" if msg.to_tag else self.stack.new_tag()
-        except BadMessage:
-            tag = ""
         server = self.settings.server_header
-        data = build.reply(msg, status, server=server, to_tag=tag, reason=reason)
-        flow.send(data)
+        self._stateless.answer(msg, flow, status, server=server, reason=reason)
 
-    def _match_request(self, msg: Message, via: Via, flow: Flow) -> None:
+    def _match_request(self, msg: Message, via: Via, flow: Flow, sender: Source) -> None:
         method = msg.method
         key = server_key(msg, via, "INVITE" if method == "ACK" else method)
         known = self.stack.servers.get(key)
         if method == "ACK":
             if known is not None and known.state is not TxState.ACCEPTED:
                 known.ack()
-            else:
+            elif not self._stateless.is_mine(msg) and self._is_welcome(msg, via, sender):
                 self._ack(msg, flow.transport)
             return
         if known is not None:
             self.counters.retransmissions += 1
             known.retransmitted()
             return
-        if len(self.stack) >= self.settings.max_transactions:
-            self.counters.overload += 1
-            server = self.settings.server_header
-            flow.send(build.reply(msg, 503, server=server, extra="Retry-After: 5\r\n"))
+        if not self._takes(msg, via, flow, sender):
             return
         if method == "CANCEL":
-            self._cancel(msg, via, key, flow)
+            self._cancel(msg, via, key, flow, sender)
             return
-        server_tx = self.stack.new_server(key, msg, flow)
+        server_tx = self.stack.new_server(key, msg, flow, sender)
         try:
             self.forwarder.request(msg, server_tx)
         except BadMessage as error:
-            _LOG.info("%s callid=%r: %s", method, msg.callid, error)
+            _QUIET.info("%s callid=%r: %s", method, msg.callid, error)
             self.answer(server_tx, error.status, error.reason)
+
+    def _takes(self, msg: Message, via: Via, flow: Flow, sender: Source) -> bool:
+        """Whether a request may have a transaction; it is answered 503 or dropped if not.
+
+        Requests within calls, and CANCELs, pass longer than what begins something.
+        """
+        most = self.settings.max_transactions
+        if msg.method == "CANCEL" or msg.to_tag:
+            known = functools.partial(self._is_known, msg, via)
+            verdict = self.guard.within(sender, known)
+            room = len(self.stack) < most + most // 4
+        else:
+            verdict = self.guard.begins(sender)
+            room = len(self.stack) < most and (msg.method != "INVITE" or self._has_place(msg))
+        if verdict is Verdict.PASS:
+            if room:
+                return True
+            self.counters.overload += 1
+            _QUIET.warning("%s refused: too many transactions or dialogs", msg.method)
+        if verdict is not Verdict.DROP:
+            server = self.settings.server_header
+            extra = f"Retry-After: {self.settings.limits.retry_after}\r\n"
+            self._stateless.answer(msg, flow, 503, server=server, extra=extra)
+        return False
+
+    def _has_place(self, msg: Message) -> bool:
+        """Whether the table has room for an INVITE's dialog, if one is made.
+
+        A routing may make none: it finds out when it does.
+        """
+        routing = self.forwarder.routing
+        asks = routing is not None and routing.requests
+        return asks or self.forwarder.tracker.table.has_room(msg.callid)
+
+    def _is_welcome(self, msg: Message, via: Via, sender: Source) -> bool:
+        """Whether an ACK is to be forwarded; there is no answer to one."""
+        known = functools.partial(self._is_known, msg, via)
+        return self.guard.within(sender, known, answer=False) is Verdict.PASS
+
+    def _is_known(self, msg: Message, via: Via) -> bool:
+        """Whether the call of a request is known here, or the INVITE of a CANCEL."""
+        if msg.method == "CANCEL":
+            return server_key(msg, via, "INVITE") in self.stack.servers
+        return self.forwarder.find(msg) is not None
 
     def answer(
         self, server: ServerTransaction, status: int, reason: str = "", extra: str = ""
@@ -228,10 +287,10 @@ class Proxy:
 
     # -- CANCEL and ACK ------------------------------------------------------------------------
 
-    def _cancel(self, msg: Message, via: Via, key: ServerKey, flow: Flow) -> None:
+    def _cancel(self, msg: Message, via: Via, key: ServerKey, flow: Flow, sender: Source) -> None:
         """RFC 3261 9.2 and 16.10."""
         invite = self.stack.servers.get(server_key(msg, via, "INVITE"))
-        server = self.stack.new_server(key, msg, flow)
+        server = self.stack.new_server(key, msg, flow, sender)
         if invite is None:
             self.answer(server, 481)
             return
