@@ -36,6 +36,7 @@ class Route:
     ports: tuple[int, ...]
     fork: str = "parallel"
     targets: tuple[str, ...] = ()
+    fix_contact: bool = False
 
     def toml(self) -> str:
         targets = [*self.targets, *(f"sip:127.0.0.1:{port}" for port in self.ports)]
@@ -44,6 +45,7 @@ class Route:
             f"user_prefix = {json.dumps(self.user_prefix)}\n"
             f"targets = {json.dumps(targets)}\n"
             f"fork = {json.dumps(self.fork)}\n"
+            f"fix_contact = {json.dumps(self.fix_contact)}\n"
         )
 
 
