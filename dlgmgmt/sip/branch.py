@@ -55,10 +55,10 @@ class Branch:
         "tx",
     )
 
-    def __init__(self, context: BranchUser, index: int) -> None:
+    def __init__(self, context: BranchUser, index: int, target: Target) -> None:
         self.context = context
         self.index = index
-        self.target: Target | None = None
+        self.target = target
         self.place: Destination | None = None
         self.again = False
         self.places: deque[Destination] = deque()
@@ -75,11 +75,22 @@ class Branch:
 
     def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
         """A reply from this branch's target."""
-        self.context.branch_reply(self, transaction, reply)
+        if not self.has_left(transaction, reply):
+            self.context.branch_reply(self, transaction, reply)
 
     def on_timeout(self, transaction: ClientTransaction) -> None:
         """Timer B or F, or the connection broke."""
         self.context.branch_silent(self, transaction)
+
+    def moves_to(self, place: Destination, stack: TransactionStack) -> None:
+        """Try another place: what an earlier one has said does not hold for it."""
+        self.place = place
+        self.provisional = False
+        self.stop_timers(stack)
+
+    def has_left(self, transaction: ClientTransaction, reply: Message) -> bool:
+        """Whether a reply is of a place that was given up; a 2xx counts, wherever it is from."""
+        return self.tx is not transaction and not 200 <= reply.status < 300
 
     def stop_timers(self, stack: TransactionStack) -> None:
         """Nothing is waited for any more."""

@@ -101,11 +101,10 @@ class ResponseContext:
             self._launch(targets[0])
 
     def _launch(self, target: Target) -> None:
-        branch = Branch(self, len(self._branches))
+        branch = Branch(self, len(self._branches), target)
         self._open += 1
         self._branches.append(branch)
         located = functools.partial(self._located, branch)
-        branch.target = target
         self._core.locator.candidates(target.next_hop, self._preferred, located)
 
     def _located(self, branch: Branch, found: Sequence[Destination]) -> None:
@@ -119,7 +118,7 @@ class ResponseContext:
             self.branch_ended(branch, 487)
             return True
         core = self._core
-        while branch.places and branch.target is not None:
+        while branch.places:
             place = branch.places.popleft()
             name = core.stack.new_branch(self._mark)
             data = self._outgoing.build(branch.target, name, place.sock, place.addr[0])
@@ -131,7 +130,7 @@ class ResponseContext:
                     branch.places.appendleft(place._replace(stay=True))
                     place = stream
                     data = self._outgoing.build(branch.target, name, place.sock, place.addr[0])
-            branch.place = place
+            branch.moves_to(place, core.stack)
             branch.tx = core.stack.new_client(name, self._method, data, place.flow(), branch)
             if branch.tx.start():
                 return True
@@ -170,9 +169,6 @@ class ResponseContext:
 
     def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
         """A reply on one branch (16.7)."""
-        if branch.tx is not tx and reply.status >= 300:
-            # Of a place that was given up.
-            return
         if reply.status == 503 and branch.place is not None and not branch.done:
             self._core.locator.refused(branch.place, retry_after(reply))
             if branch.places and not branch.cancelled and self._try(branch):
@@ -190,6 +186,8 @@ class ResponseContext:
             branch.stop_timers(self._core.stack)
 
         def then(passed: Message | None) -> None:
+            if branch.has_left(tx, reply):
+                return
             if passed is not None:
                 self._replied(branch, tx, passed)
             else:

@@ -82,9 +82,14 @@ class Locator:
         return next((sock for sock in self.sockets if sock.name == name), None)
 
     def by_stream(self, found: Destination) -> Destination | None:
-        """The same address over TCP, None without a listener for it (RFC 3261 18.1.1)."""
+        """The same address over TCP (RFC 3261 18.1.1).
+
+        None without a listener for it, or if nobody listened there a moment ago.
+        """
         sock = self.listener("tcp", found.addr[0], None)
-        return None if sock is None else Destination(sock, found.addr, found.name)
+        if sock is None or self.blocked.is_blocked(("tcp", *found.addr)):
+            return None
+        return Destination(sock, found.addr, found.name)
 
     # -- addresses -------------------------------------------------------------------------------
 

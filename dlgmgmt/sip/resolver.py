@@ -1,8 +1,7 @@
 """Asks DNS what ``selection`` wants to know, and remembers the answers.
 
-The asking is dnspython's: random ids and ports, retries, truncated answers again over TCP, garbage
-and answers of others ignored, loops of CNAMEs and compression found. Here it is bounded, shared and
-cached. Everything runs on the signalling thread; what is known is answered at once.
+``nameservers`` does the asking; here it is bounded, shared and cached. Everything runs on the
+signalling thread; what is known is answered at once.
 
 A name in ``/etc/hosts`` has the addresses that stand there, and is asked for no NAPTR or SRV: who
 writes a name there wants to say himself where it leads. Names of which DNS knows an address alone
@@ -14,34 +13,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
 import logging
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import dns.asyncbackend
-import dns.asyncresolver
-import dns.exception
-import dns.nameserver
-import dns.resolver
-from dns.rdata import Rdata
-from dns.rdtypes.IN.A import A
-from dns.rdtypes.IN.AAAA import AAAA
-from dns.rdtypes.IN.NAPTR import NAPTR
-from dns.rdtypes.IN.SRV import SRV
-
-from dlgmgmt.sip.hosts import HOSTS, RESOLV_CONF, Hosts, Watched
+from dlgmgmt.sip.hosts import HOSTS, RESOLV_CONF, Hosts
+from dlgmgmt.sip.nameservers import NameServers, NoAnswer
 from dlgmgmt.sip.selection import (
     Answers,
     Candidate,
     Listening,
-    Naptr,
     Plan,
     Question,
     Records,
-    Srv,
     Step,
     Steps,
     find,
@@ -54,10 +39,6 @@ MAX_LOOKUPS = 64
 """Next hops that are being looked up at once; one more fails at once."""
 MAX_QUESTIONS = 64
 """Questions under way at once, each with a socket; the others wait."""
-MAX_RECORDS = 256
-"""Records read of one answer: 64 kB may hold thousands."""
-MAX_ALIASES = 8
-"""CNAMEs followed from one answer to the next."""
 FAILURE_SECONDS = 5.0
 """How long it is remembered that the servers did not answer, at most (RFC 2308 7)."""
 
@@ -89,8 +70,8 @@ class Resolver:
         self._monotonic = monotonic
         self._rng = rng
         self._hosts = Hosts(hosts, monotonic)
-        self._resolv_conf = Watched(resolv_conf, monotonic)
-        self._dns: dns.asyncresolver.Resolver | None = None
+        self._resolv_conf = resolv_conf
+        self._servers = NameServers(settings, monotonic, resolv_conf)
         self._cache: OrderedDict[Question, tuple[float, Records]] = OrderedDict()
         self._waiting: dict[Plan, list[Done]] = {}
         self._asking: dict[Question, asyncio.Task[Records]] = {}
@@ -110,7 +91,7 @@ class Resolver:
         """Go on with other settings; what was learnt with the old ones is forgotten."""
         if settings != self._settings:
             self._settings = settings
-            self._dns = None
+            self._servers = NameServers(settings, self._monotonic, self._resolv_conf)
             self._cache.clear()
 
     def close(self) -> None:
@@ -168,9 +149,8 @@ class Resolver:
     async def _follow(self, asked: Plan, steps: Steps, questions: tuple[Question, ...]) -> None:
         found: Sequence[Candidate] = ()
         try:
-            settings = self._settings
             # Twice what one question may take: if one gets no answer, the procedure goes on.
-            async with asyncio.timeout(2 * _lifetime(settings, self._servers())):
+            async with asyncio.timeout(2 * self._servers.patience):
                 while True:
                     questions = steps.send(await self._answers(questions))
         except StopIteration as stop:
@@ -254,15 +234,10 @@ class Resolver:
         settings = self._settings
         async with self._slots:
             try:
-                records, ttl = await self._query(question)
-            except (dns.exception.DNSException, OSError, UnicodeError) as error:
+                records, ttl = await self._servers.ask(question)
+            except NoAnswer as error:
                 self.failures += 1
                 _LOG.info("%s %r: %s", question.kind, question.name, error)
-                records, ttl = (), min(settings.negative_ttl, FAILURE_SECONDS)
-            except Exception:  # noqa: BLE001 - logged
-                # dnspython reads what strangers send.
-                self.failures += 1
-                _LOG.exception("%s %r", question.kind, question.name)
                 records, ttl = (), min(settings.negative_ttl, FAILURE_SECONDS)
             else:
                 low, high = settings.min_ttl, settings.max_ttl
@@ -270,85 +245,3 @@ class Resolver:
                 ttl = min(ttl, high if records else settings.negative_ttl)
         self._keep(question, records, ttl)
         return records
-
-    async def _query(self, question: Question) -> tuple[Records, float]:
-        """Records and seconds that they last."""
-        resolver = self._servers()
-        settings = self._settings
-        search = question.kind in ("A", "AAAA") and not settings.servers
-        name, life = question.name, float("inf")
-        for _ in range(MAX_ALIASES):
-            try:
-                answer = await resolver.resolve(
-                    f"{name}." if not search else name,
-                    question.kind,
-                    raise_on_no_answer=False,
-                    lifetime=_lifetime(settings, resolver),
-                    search=search,
-                    backend=dns.asyncbackend.get_backend("asyncio"),
-                )
-            except dns.resolver.NXDOMAIN as error:
-                said: Any = error  # the class has no types
-                for response in said.responses().values():
-                    life = min(life, response.resolve_chaining().minimum_ttl)
-                return (), life
-            chain = answer.chaining_result
-            life = min(life, chain.minimum_ttl)
-            if answer.rrset is not None:
-                some = itertools.islice(answer.rrset, MAX_RECORDS)
-                records = (_record(each, question.kind) for each in some)
-                return tuple(each for each in records if each is not None), life
-            if chain.canonical_name == answer.qname:
-                return (), life
-            # The server has the alias and not what it stands for.
-            name, search = _text(chain.canonical_name), False
-        return (), life
-
-    def _servers(self) -> dns.asyncresolver.Resolver:
-        settings = self._settings
-        changed = not settings.servers and self._resolv_conf.changed()
-        if self._dns is None or changed:
-            self._dns = _resolver(settings, self._resolv_conf.path)
-        return self._dns
-
-
-def _resolver(settings: DnsSettings, resolv_conf: str) -> dns.asyncresolver.Resolver:
-    resolver = dns.asyncresolver.Resolver(configure=False)
-    if settings.servers:
-        resolver.nameservers = [
-            dns.nameserver.Do53Nameserver(host, port) for host, port in settings.servers
-        ]
-    else:
-        try:
-            resolver.read_resolv_conf(resolv_conf)
-        except (dns.exception.DNSException, OSError, ValueError) as error:
-            # As the system's resolver does without a usable file.
-            _LOG.warning("%s: %s: 127.0.0.1 is asked", resolv_conf, error)
-            resolver.nameservers = ["127.0.0.1"]
-    resolver.timeout = settings.timeout
-    return resolver
-
-
-def _lifetime(settings: DnsSettings, resolver: dns.asyncresolver.Resolver) -> float:
-    """Seconds for one question: each attempt asks the next server, and each server is asked."""
-    return settings.timeout * max(settings.attempts, min(len(resolver.nameservers), 3))
-
-
-def _record(data: Rdata, kind: str) -> Naptr | Srv | str | None:
-    """A record as ``selection`` knows it, None for one of another kind."""
-    if isinstance(data, A | AAAA):
-        return data.address if kind == ("A" if isinstance(data, A) else "AAAA") else None
-    if isinstance(data, SRV):
-        return Srv(data.priority, data.weight, data.port, _text(data.target))
-    if isinstance(data, NAPTR):
-        flags, service = (
-            data.flags.decode("ascii", "replace"),
-            data.service.decode("ascii", "replace"),
-        )
-        return Naptr(data.order, data.preference, flags, service, _text(data.replacement))
-    return None
-
-
-def _text(name: dns.name.Name) -> str:
-    """A name in lower case without its final dot; "" for the root."""
-    return name.to_text(omit_final_dot=True).lower() if len(name) > 1 else ""

@@ -235,6 +235,37 @@ def test_a_cancel_reaches_the_server_that_rings(site: Site) -> None:
     assert site.heard(site.third) == 0
 
 
+def test_a_cancel_waits_for_the_next_server(site: Site) -> None:
+    """RFC 3261 9.1: that the first one rang does not entitle to a CANCEL to the second."""
+    caller = site.call()
+    site.first.take()
+    site.first.ring()
+    caller.expect(180)
+    site.first.refuse(503)
+    site.first.expect("ACK")
+    site.second.take()
+    caller.cancel()
+    caller.expect(200, "CANCEL")
+    time.sleep(0.3)
+    site.second.drain()
+    assert not [each for each in site.second.pending if each.method == "CANCEL"]
+    site.second.ring()
+    site.second.take_cancel()
+    caller.ack_failure(caller.expect(487, "INVITE"))
+    site.daemon.wait_ended(caller.callid)
+    assert site.heard(site.third) == 0
+
+
+def test_a_server_that_is_silent_after_another_rang_is_left_too(site: Site) -> None:
+    caller = site.call()
+    site.first.take()
+    site.first.ring()
+    caller.expect(180)
+    site.first.refuse(503)
+    site.second.take()
+    site.complete(caller, site.third)
+
+
 def test_a_killed_call_reaches_the_server_that_rings(site: Site) -> None:
     caller = site.call()
     site.first.take()

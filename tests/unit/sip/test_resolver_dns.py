@@ -17,10 +17,11 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
+from dlgmgmt.sip import nameservers
 from dlgmgmt.sip import resolver as module
 from dlgmgmt.sip.hosts import LOOK, read_hosts
 from dlgmgmt.sip.resolver import Resolver
-from dlgmgmt.sip.selection import Candidate, Listening, plan
+from dlgmgmt.sip.selection import MAX_CANDIDATES, Candidate, Listening, plan
 from dlgmgmt.sip.settings import DnsSettings
 from dlgmgmt.sip.uri import parse_uri
 
@@ -90,7 +91,7 @@ class World:
         self.hosts = folder / "hosts"
         self.hosts.write_text("127.0.0.1 localhost\n")
         self.resolv_conf = folder / "resolv.conf"
-        self.settings = DnsSettings(servers=(server.address,), timeout=0.25, attempts=2)
+        self.settings = DnsSettings(servers=(server.address,), timeout=2.0, attempts=2)
         self.resolver = self.new(self.settings)
 
     def new(self, settings: DnsSettings) -> Resolver:
@@ -202,7 +203,7 @@ async def test_an_endless_alias_is_given_up(world: World, server: Server) -> Non
     server.has("one.example", "CNAME", "two.example.")
     server.has("two.example", "CNAME", "one.example.")
     assert await world.find("sip:one.example:5060") == []
-    assert len(server.asked) <= module.MAX_ALIASES
+    assert len(server.asked) <= nameservers.MAX_ALIASES
 
 
 # -- what is remembered --------------------------------------------------------------------------
@@ -305,6 +306,7 @@ async def test_the_next_server_is_asked(world: World, server: Server) -> None:
 
 
 async def test_a_lost_answer_is_asked_for_again(world: World, server: Server) -> None:
+    world.new(replace(world.settings, timeout=0.2, attempts=5))
     server.has("host.example", "A", "127.0.0.2")
     lost: list[list[bytes]] = [[]]
 
@@ -369,15 +371,56 @@ async def test_an_error_of_the_server_ends_the_look_up(
     assert world.resolver.failures == 1
 
 
-async def test_a_huge_answer_is_read_in_part(world: World, server: Server) -> None:
-    addresses = [f"127.{each >> 8}.{each & 255}.1" for each in range(3000)]
-    server.has("host.example", "A", *addresses)
+async def test_a_long_answer_is_read_in_part(world: World, server: Server) -> None:
+    server.has("host.example", "A", *(f"127.0.{each}.1" for each in range(200)))
 
     def hook(query: dns.message.Message, data: bytes) -> list[bytes]:
         return [server.answer(query).to_wire(max_size=65535)]
 
     server.hook = hook
-    assert len(await world.find("sip:host.example:5060")) == 16
+    assert len(await world.find("sip:host.example:5060")) == MAX_CANDIDATES
+
+
+async def test_a_huge_answer_is_not_read(world: World, server: Server) -> None:
+    """To read all of one would keep every call waiting."""
+    world.new(replace(world.settings, timeout=0.1, attempts=1))
+    server.has("host.example", "A", *(f"127.{each >> 8}.{each & 255}.1" for each in range(3000)))
+    huge: list[bytes] = []
+
+    def hook(query: dns.message.Message, data: bytes) -> list[bytes]:
+        huge[:] = huge or [server.answer(query).to_wire(max_size=65535)]
+        return [data[:2] + huge[0][2:]]
+
+    server.hook = hook
+    assert await world.find("sip:host.example:5060") == []
+    assert len(huge[0]) > 40_000
+
+
+@pytest.mark.parametrize(("count", "found"), [(200, MAX_CANDIDATES), (3000, 0)])
+async def test_what_is_cut_off_is_asked_for_over_tcp(
+    world: World, server: Server, count: int, found: int
+) -> None:
+    addresses = [f"127.{each >> 8}.{each & 255}.1" for each in range(count)]
+    server.has("host.example", "A", *addresses)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = int.from_bytes(await reader.readexactly(2), "big")
+        query = dns.message.from_wire(await reader.readexactly(length))
+        answer = server.answer(query).to_wire(max_size=65535)
+        writer.write(len(answer).to_bytes(2, "big") + answer)
+        writer.close()
+
+    def hook(query: dns.message.Message, data: bytes) -> list[bytes]:
+        short = dns.message.make_response(query)
+        short.flags |= dns.flags.TC
+        return [short.to_wire()]
+
+    server.hook = hook
+    tcp = await asyncio.start_server(serve, *server.address)
+    try:
+        assert len(await world.find("sip:host.example:5060")) == found
+    finally:
+        tcp.close()
 
 
 async def test_a_strange_name_is_no_fault(world: World) -> None:
@@ -476,15 +519,15 @@ async def test_without_servers_the_systems_are_asked(world: World, server: Serve
     """The port is 53 there; what can be shown without it is which file is read, and when."""
     world.resolv_conf.write_text("nameserver 127.0.0.55\nsearch example other.example\n")
     world.new(DnsSettings(timeout=0.05))
-    servers = world.resolver._servers()
+    servers = world.resolver._servers.resolver
     assert [str(each) for each in servers.nameservers] == ["127.0.0.55"]
     assert [each.to_text() for each in servers.search] == ["example.", "other.example."]
     world.now += LOOK
-    assert world.resolver._servers() is servers
+    assert world.resolver._servers.resolver is servers
     world.resolv_conf.write_text("nameserver 127.0.0.56\nnameserver ::1\n")
     world.now += LOOK
-    again = world.resolver._servers()
+    again = world.resolver._servers.resolver
     assert [str(each) for each in again.nameservers] == ["127.0.0.56", "::1"]
     world.resolv_conf.write_text("nonsense\n")
     world.now += LOOK
-    assert [str(each) for each in world.resolver._servers().nameservers] == ["127.0.0.1"]
+    assert [str(each) for each in world.resolver._servers.resolver.nameservers] == ["127.0.0.1"]
