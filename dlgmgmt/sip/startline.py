@@ -10,7 +10,7 @@ from dlgmgmt.sip.grammar import TOKEN
 
 _STATUS = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*+))?", re.ASCII | re.IGNORECASE)
 _REQUEST = re.compile(
-    rf"({TOKEN})[ \t]++(.*)[ \t]SIP/([0-9]++)\.([0-9]++)[ \t]*+", re.ASCII | re.IGNORECASE
+    rf"({TOKEN})[ \t](.*)[ \t]SIP/([0-9]++)\.([0-9]++)[ \t]*+", re.ASCII | re.IGNORECASE
 )
 
 
@@ -41,9 +41,10 @@ def read_start(line: str) -> StartLine:
         # A reply with another version, or a status that there cannot be, is nobody's to answer.
         raise NotSip
     method, uri, *version = request.groups()
+    uri = uri.strip()
     defect = None
     if version != ["2", "0"]:
         defect = BadMessage(505, "Version Not Supported")
-    elif line[len(method) + 1 : -8] != uri or len(uri.split()) != 1:
+    elif line[:-7] != f"{method} {uri} " or len(uri.split()) != 1:
         defect = BadMessage(400, "Bad request line")
-    return StartLine(method, uri.strip(), defect=defect)
+    return StartLine(method, uri, defect=defect)
