@@ -6,6 +6,7 @@ Every field that changes is read and written under the lock of the dialog's hash
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from enum import Enum
 
 from dlgmgmt.dialog.cseq import Shifts
@@ -64,6 +65,7 @@ class OutLeg:
         "confirmed_at",
         "dflags",
         "h_entry",
+        "moved_by",
         "probes",
         "referred",
         "session_end",
@@ -78,13 +80,15 @@ class OutLeg:
         self.to_uri = to_uri
         self.to_tag = to_tag
         self.caller_cseq = cseq
-        # The callee has sent nothing yet; the module starts from the INVITE's number, and the
-        # first number that the callee really uses replaces it, be it smaller or larger.
+        # The module starts from the INVITE's number; the first one that the callee really uses
+        # replaces it, be it smaller or larger.
         self.callee_cseq = cseq
         self.callee_cseq_seen = False
         self.callee_contact = ""
         self.callee_route_set: tuple[str, ...] = ()
         self.callee_bind_addr = ""
+        # The requests of caller and callee whose Contact was taken last.
+        self.moved_by = (0, 0)
         self.confirmed = False
         self.confirmed_at = 0.0
         self.acked = False
@@ -212,7 +216,7 @@ class Dialog:
 
     holds: transactions that still need it. snapshot: the copy that was listed last; every change of
     what is shown sets it to None. transaction: the SIP engine's own handle on the
-    INVITE, which only the engine reads.
+    INVITE. fix_contact: the engine notes in the call's Contacts where they really are.
     """
 
     __slots__ = (
@@ -297,7 +301,6 @@ class Dialog:
         self.snapshot: Snapshot | None = None
         self.termination: Termination | None = None
         self.transaction: object | None = None
-        # The SIP engine notes in the Contacts of this call where they really are.
         self.fix_contact = False
 
     def confirmed_legs(self) -> list[OutLeg]:
@@ -361,43 +364,17 @@ class Dialog:
         return tuple.__new__(DialogView, fields)
 
 
+@dataclass(slots=True, kw_only=True)
 class DialogInit:
     """What the initial INVITE says of a dialog; lifetime in seconds."""
 
-    __slots__ = (
-        "bind_addr",
-        "callid",
-        "contact",
-        "cseq",
-        "from_tag",
-        "from_uri",
-        "lifetime",
-        "req_uri",
-        "route_set",
-        "to_uri",
-    )
-
-    def __init__(
-        self,
-        *,
-        callid: str,
-        from_tag: str,
-        from_uri: str,
-        to_uri: str,
-        req_uri: str,
-        cseq: int,
-        contact: str,
-        route_set: tuple[str, ...],
-        bind_addr: str,
-        lifetime: int,
-    ) -> None:
-        self.callid = callid
-        self.from_tag = from_tag
-        self.from_uri = from_uri
-        self.to_uri = to_uri
-        self.req_uri = req_uri
-        self.cseq = cseq
-        self.contact = contact
-        self.route_set = route_set
-        self.bind_addr = bind_addr
-        self.lifetime = lifetime
+    callid: str
+    from_tag: str
+    from_uri: str
+    to_uri: str
+    req_uri: str
+    cseq: int
+    contact: str
+    route_set: tuple[str, ...]
+    bind_addr: str
+    lifetime: int

@@ -277,6 +277,7 @@ class Tracker:
         sender_contact: str,
         reply_contact: str,
         *,
+        cseq: int = 0,
         session: int = 0,
         reliable: bool = False,
     ) -> None:
@@ -284,8 +285,9 @@ class Tracker:
 
         A 2xx to a target refresh request moves both contacts (RFC 3261 12.2.1.2, 12.2.2). So does
         a reliable provisional reply to a re-INVITE, and what becomes of the re-INVITE afterwards
-        does not move them back (RFC 6141 4). session: seconds of a 2xx's session timer; a 2xx to
-        INVITE or UPDATE without one ends the timer (RFC 4028 7.2).
+        does not move them back (RFC 6141 4). cseq: the request's number; its Contact does not undo
+        that of a later one. session: seconds of a 2xx's session timer; a 2xx to INVITE or UPDATE
+        without one ends the timer (RFC 4028 7.2).
         """
         final = 200 <= code < 300
         if method not in TARGET_REFRESH or not (final or (reliable and method == "INVITE")):
@@ -296,6 +298,11 @@ class Tracker:
         with dialog.entry.lock:
             dialog.snapshot = None
             down = direction is Direction.DOWNSTREAM
+            by_caller, by_callee = leg.moved_by
+            if cseq < (by_caller if down else by_callee):
+                sender_contact = ""
+            else:
+                leg.moved_by = (cseq, by_callee) if down else (by_caller, cseq)
             caller, callee = (
                 (sender_contact, reply_contact) if down else (reply_contact, sender_contact)
             )

@@ -234,7 +234,7 @@ class Forwarder:
             fixed = fixed_within(match, msg, server.flow.transport.kind)
             if fixed is not msg:
                 msg, contact = fixed, fixed.contact_uri
-            observer = RequestObserver(match, msg.method, contact, self.tracker)
+            observer = RequestObserver(match, msg.method, msg.cseq[0], contact, self.tracker)
         targets = planned(plan, hop, target or followed(match))
         if not targets:
             self._core.answer(server, 481)

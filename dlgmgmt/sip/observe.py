@@ -90,37 +90,51 @@ class InviteObserver:
 
 
 class RequestObserver:
-    """Follows a request within a dialog. contact: the URI of the request's own Contact."""
+    """Follows a request within a dialog.
 
-    __slots__ = ("_contact", "_match", "_method", "_tracker")
+    contact: the URI of the request's own Contact. cseq: its number, as its sender counts.
+    """
 
-    def __init__(self, match: Match, method: str, contact: str, tracker: Tracker) -> None:
+    __slots__ = ("_answered", "_contact", "_cseq", "_match", "_method", "_tracker")
+
+    def __init__(
+        self, match: Match, method: str, cseq: int, contact: str, tracker: Tracker
+    ) -> None:
         self._match = match
         self._method = method
+        self._cseq = cseq
         self._contact = contact
         self._tracker = tracker
+        self._answered = False
 
     def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
         """A 2xx moves the remote targets and sets the session timer."""
         del branch, sent_from
-        status = reply.status
-        reliable = status < 200 and reply.get("rseq") is not None
-        if (status >= 200 or reliable) and self._method in TARGET_REFRESH:
-            try:
-                contact = reply.contact_uri
-            except BadMessage:
-                contact = ""
-            self._tracker.response(
-                self._match,
-                self._method,
-                status,
-                self._contact,
-                contact,
-                session=session_of(reply) if status >= 200 else 0,
-                reliable=reliable,
-            )
-        self._tracker.reply_within(self._match, status, reply)
+        if self._method in TARGET_REFRESH and not self._answered:
+            # A 2xx that comes again must not undo what has changed since.
+            self._answered = reply.status >= 200
+            self._learn(reply)
+        self._tracker.reply_within(self._match, reply.status, reply)
         return True
+
+    def _learn(self, reply: Message) -> None:
+        reliable = not self._answered and reply.get("rseq") is not None
+        if not (self._answered or reliable):
+            return
+        try:
+            contact = reply.contact_uri
+        except BadMessage:
+            contact = ""
+        self._tracker.response(
+            self._match,
+            self._method,
+            reply.status,
+            self._contact,
+            contact,
+            cseq=self._cseq,
+            session=session_of(reply) if self._answered else 0,
+            reliable=reliable,
+        )
 
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
         """Changes nothing in the dialog."""

@@ -316,3 +316,39 @@ def test_a_2xx_of_the_invite_that_comes_again_does_not_move_the_callee_back(home
     home.world.take()
     home.world.advance(33)
     home.world.take()
+
+
+def test_a_2xx_of_a_reinvite_that_comes_again_does_not_move_anybody_back(home: House) -> None:
+    call = home.talk()
+    home.alice.within(call.caller, "INVITE")
+    first = home.bob.reply(home.bob.one("INVITE"), 200)
+    home.alice.last("200")
+    moved = Phone(home.world, ("10.0.1.1", 5070), "bob")
+    moved.within(call.callee, "UPDATE")
+    home.alice.reply(home.alice.one("UPDATE"), 200, contact="sip:alice@10.0.9.77:5099")
+    moved.one("200")
+    # The ACK of the re-INVITE was lost.
+    home.bob.send(first.raw)
+    home.alice.one("200")
+    ack(home.alice, call.caller, home.bob)
+    assert contacts(home) == ("sip:alice@10.0.9.77:5099", "sip:bob@10.0.1.1:5070")
+    assert set(kill(home)) == {"10.0.9.77", "10.0.1.1"}
+
+
+def test_a_slow_reinvite_does_not_undo_the_update_that_overtook_it(home: House) -> None:
+    """RFC 6141 4: the order of one party's requests is that of their numbers."""
+    call = home.talk()
+    home.alice.within(call.caller, "INVITE")
+    invite = home.bob.one("INVITE")
+    home.bob.reply(invite, 180)
+    home.alice.last("180")
+    moved = Phone(home.world, ELSEWHERE, "alice")
+    moved.within(call.caller, "UPDATE")
+    home.bob.reply(home.bob.one("UPDATE"), 200)
+    moved.one("200")
+    home.bob.reply(invite, 200, contact="sip:bob@10.0.1.1:5070")
+    home.alice.one("200")
+    moved.within(call.caller, "ACK", cseq=2)
+    home.bob.one("ACK")
+    assert contacts(home) == ("sip:alice@10.0.9.77:5099", "sip:bob@10.0.1.1:5070")
+    assert set(kill(home)) == {"10.0.9.77", "10.0.1.1"}
