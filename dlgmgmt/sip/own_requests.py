@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from dlgmgmt.dialog.cseq import MAX_CSEQ
 from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.sip import build
+from dlgmgmt.sip.branch import retry_after
 from dlgmgmt.sip.core import Core
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.flow import Destination, Flow
@@ -98,7 +100,7 @@ class InDialogSender:
         number: gives the CSeq number, and is called only if the request can be sent. extra:
         header lines, each with CRLF.
         """
-        self.locate(to, functools.partial(self._located, method, to, number, extra, done))
+        self._candidates(to, functools.partial(self._located, method, to, number, extra, done))
 
     def _located(
         self,
@@ -107,19 +109,20 @@ class InDialogSender:
         number: Callable[[], int],
         extra: str,
         done: Done,
-        found: Destination | None,
+        found: Sequence[Destination],
     ) -> None:
-        if found is None:
+        if not found:
             done(UNSENDABLE)
             return
         cseq = number()
         if cseq > MAX_CSEQ:
             done(UNSENDABLE)
             return
-        stack = self._core.stack
-        branch = stack.new_branch(0)
-        data = self._build(method, to, cseq, extra, self.via(found, branch))
-        if not stack.new_client(branch, method, data, found.flow(), _Exchange(done)).start():
+
+        def request(place: Destination, branch: str) -> bytes:
+            return self._build(method, to, cseq, extra, self.via(place, branch))
+
+        if not _Exchange(self._core, method, request, found, done).begin():
             done(UNSENDABLE)
 
     def ack(self, to: Party, cseq: int, sent: Callable[[Ack], None] | None = None) -> None:
@@ -159,8 +162,11 @@ class InDialogSender:
 
     def locate(self, to: Party, done: Callable[[Destination | None], None]) -> None:
         """Find where a party's next hop is; None if there is no way."""
+        self._candidates(to, lambda found: done(found[0] if found else None))
+
+    def _candidates(self, to: Party, done: Callable[[Sequence[Destination]], None]) -> None:
         if not to.target:
-            done(None)
+            done(())
             return
         locator = self._core.locator
         preferred = locator.named(to.bound)
@@ -169,9 +175,9 @@ class InDialogSender:
         except BadMessage as error:
             # A party's own Record-Route that cannot be read.
             _LOG.info("no way to %r: %s", to.target, error)
-            done(None)
+            done(())
             return
-        locator.locate(next_hop, preferred, done)
+        locator.candidates(next_hop, preferred, done)
 
 
 class Ack(NamedTuple):
@@ -186,19 +192,64 @@ class Ack(NamedTuple):
 
 
 class _Exchange:
-    """The user of such a request's client transaction."""
+    """Such a request, at one place after the other (RFC 3263 4.3).
 
-    __slots__ = ("_done",)
+    build: the request for a place and a branch. places: where it can go, best first.
+    """
 
-    def __init__(self, done: Done) -> None:
+    __slots__ = ("_again", "_build", "_core", "_done", "_heard", "_method", "_place", "_places")
+
+    def __init__(
+        self,
+        core: Core,
+        method: str,
+        build: Callable[[Destination, str], bytes],
+        places: Sequence[Destination],
+        done: Done,
+    ) -> None:
+        self._core = core
+        self._method = method
+        self._build = build
+        self._places = deque(places)
+        self._place = places[0]
         self._done = done
+        self._heard = False
+        self._again = False
+
+    def begin(self) -> bool:
+        """Send it to the next place that takes it; False without one."""
+        stack = self._core.stack
+        while self._places:
+            self._place = place = self._places.popleft()
+            branch = stack.new_branch(0)
+            data = self._build(place, branch)
+            if stack.new_client(branch, self._method, data, place.flow(), self).start():
+                return True
+            self._core.locator.failed(place)
+        return False
 
     def on_reply(self, transaction: ClientTransaction, reply: Message) -> None:
-        """The final reply is the outcome."""
+        """The final reply is the outcome, but for a 503 where there is another place."""
         del transaction
-        if reply.status >= 200:
-            self._done(str(reply.status))
+        if reply.status < 200:
+            self._heard = True
+            return
+        if reply.status == 503:
+            self._core.locator.refused(self._place, retry_after(reply))
+            self._heard = False
+            if self.begin():
+                return
+        self._done(str(reply.status))
 
     def on_timeout(self, transaction: ClientTransaction) -> None:
-        """Timer F: the party did not answer; or the connection to it broke."""
+        """Timer F: nobody answered; or the connection broke."""
+        if not self._heard:
+            if transaction.broken and transaction.flow.reused and not self._again:
+                # An old connection says nothing of the server.
+                self._again = True
+                self._places.appendleft(self._place)
+            else:
+                self._core.locator.failed(self._place)
+            if self.begin():
+                return
         self._done(UNSENDABLE if transaction.broken else TIMEOUT)

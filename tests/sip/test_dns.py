@@ -305,6 +305,29 @@ def test_requests_within_a_call_find_the_server_that_is_alive(site: Site) -> Non
     assert not site.first.unread()
 
 
+@pytest.mark.parametrize("how", ["silent", "503"])
+def test_a_killed_call_is_told_by_way_of_another_server(site: Site, how: str) -> None:
+    """The server that took the call has gone; the one that has taken over gets the BYE."""
+    caller = site.call()
+    first, second, _ = site.servers
+    first.take()
+    first.contact = "sip:bob@site.example"
+    first.answer()
+    caller.ack(caller.expect(200, "INVITE"))
+    first.expect("ACK")
+    site.daemon.wait_state(caller.callid, 4)
+    assert site.daemon.kill("fifo", caller.callid, caller.tag, first.tag)[0] == 200
+    caller.send(response(caller.expect("BYE"), 200))
+    lost = first.expect("BYE")
+    if how == "503":
+        first.send(response(lost, 503))
+    bye = second.expect("BYE", timeout=SILENCE + 5)
+    second.send(response(bye, 200))
+    assert (bye.uri, bye.cseq, bye.to_tag) == (lost.uri, lost.cseq, lost.to_tag)
+    assert bye.get("Via") != lost.get("Via")
+    site.daemon.wait_ended(caller.callid)
+
+
 def test_a_request_outside_of_calls_goes_on_too(site: Site) -> None:
     caller = site.phones.caller(site.daemon)
     for server in site.servers:
