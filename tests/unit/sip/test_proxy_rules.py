@@ -1,0 +1,394 @@
+"""What RFC 3261 16 asks of a proxy: validation, Route preprocessing, targets, loops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dlgmgmt.sip.settings import Route
+from tests.unit.sip.conftest import Make
+from tests.unit.sip.harness import BOB, CAROL, ERIN, SETTINGS, Call, House, Sip
+
+FAR = "sip:someone@far.example"
+NEXT = "<sip:10.0.1.1;lr>"
+OWN = "<sip:10.0.0.1;lr>"
+
+
+def refused(home: House, *headers: str, uri: str = "", callid: str = "c1") -> Sip:
+    """Alice's INVITE is answered by the proxy itself, and goes nowhere."""
+    home.alice.invite("1", headers=headers, uri=uri, callid=callid)
+    (mail,) = home.world.take()
+    assert home.world.state(callid) == 0
+    return mail.sip
+
+
+def hang_up(home: House, call: Call) -> None:
+    home.alice.within(call.caller, "BYE")
+    home.bob.reply(home.bob.one("BYE"), 200)
+    home.alice.one("200")
+
+
+# -- validation ------------------------------------------------------------------------------------
+
+
+def test_max_forwards_is_counted_down_to_0_and_no_further(home: House) -> None:
+    home.alice.invite("1", headers=("Max-Forwards: 1",))
+    home.alice.one("100")
+    assert home.bob.one("INVITE")["Max-Forwards"] == "0"
+    answer = refused(home, "Max-Forwards: 0", callid="c2")
+    assert answer.start == "SIP/2.0 483 Too Many Hops"
+
+
+@pytest.mark.parametrize("hops", ["256", "-1", "x"])
+def test_max_forwards_that_is_no_number_is_refused(home: House, hops: str) -> None:
+    assert refused(home, f"Max-Forwards: {hops}").status == 400
+
+
+def test_an_ack_without_hops_left_is_dropped(home: House) -> None:
+    call = home.talk(ack=False)
+    routes = tuple(f"Route: {route}" for route in call.caller.routes)
+    home.alice.send(
+        (
+            f"ACK {call.caller.target} SIP/2.0\r\nVia: {home.alice.via('z9hG4bKack')}\r\n"
+            + "".join(f"{route}\r\n" for route in routes)
+            + f"Max-Forwards: 0\r\nFrom: {call.caller.local}\r\nTo: {call.caller.remote}\r\n"
+            "Call-ID: c1\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
+    )
+    assert home.world.take() == []
+    home.alice.within(call.caller, "ACK")
+    home.bob.one("ACK")
+    hang_up(home, call)
+
+
+@pytest.mark.parametrize(
+    "lines", [("Proxy-Require: a, b",), ("Proxy-Require: a", "proxy-require:b")]
+)
+def test_what_a_proxy_must_know_and_does_not(home: House, lines: tuple[str, ...]) -> None:
+    answer = refused(home, *lines)
+    assert answer.start == "SIP/2.0 420 Bad Extension"
+    assert answer["Unsupported"] == "a, b"
+
+
+def test_require_is_for_the_phone(home: House) -> None:
+    home.alice.invite("1", headers=("Require: nobody-knows-this",))
+    assert home.bob.one("INVITE")["Require"] == "nobody-knows-this"
+
+
+@pytest.mark.parametrize(
+    ("uri", "start"),
+    [
+        ("tel:+1234", "416 Unsupported URI Scheme"),
+        ("urn:service:sos", "416 Unsupported URI Scheme"),
+        ("sip:1@10.0.0.1?Subject=x", "400 Headers in the Request-URI"),
+        ("sip:1@[::1", "400 Bad URI"),
+        ("<sip:1@10.0.0.1>", "400 Bad URI"),
+    ],
+)
+def test_request_uris_that_cannot_be_forwarded(home: House, uri: str, start: str) -> None:
+    assert refused(home, uri=uri).start == f"SIP/2.0 {start}"
+
+
+@pytest.mark.parametrize("uri", ["tel:+1234;phone-context=x", "urn:service:sos"])
+def test_a_route_leads_where_the_scheme_does_not(home: House, uri: str) -> None:
+    home.alice.invite("1", uri=uri, headers=(f"Route: {NEXT}",))
+    invite = home.bob.one("INVITE")
+    assert (invite.uri, invite.all("Route")) == (uri, [NEXT])
+
+
+def test_within_a_dialog_they_are_refused_too(home: House) -> None:
+    call = home.talk()
+    home.alice.within(call.caller, "INFO", uri="tel:+1", routes=[OWN])
+    assert home.alice.one("416")["CSeq"] == "2 INFO"
+    home.alice.within(call.caller, "INFO", uri=f"{call.caller.target}?Subject=x")
+    assert home.alice.one("400")["CSeq"] == "3 INFO"
+    assert home.world.state() == 4
+    hang_up(home, call)
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "PUBLISH", "NEWMETHOD", "invite", "x%41!'~"])
+def test_methods_that_it_does_not_know_are_forwarded(home: House, method: str) -> None:
+    home.alice.invite("1", method=method)
+    got = home.bob.one(method)
+    assert got["CSeq"] == f"1 {method}"
+    assert got["Record-Route"] == ""
+    home.bob.reply(got, 501)
+    assert home.alice.one("501")["CSeq"] == f"1 {method}"
+    assert home.world.state() == 0
+
+
+def test_unknown_methods_within_a_dialog_too(home: House) -> None:
+    call = home.talk()
+    home.alice.within(call.caller, "NEWMETHOD")
+    home.bob.reply(home.bob.one("NEWMETHOD"), 200)
+    home.alice.one("200")
+    assert home.world.state() == 4
+    hang_up(home, call)
+
+
+# -- OPTIONS ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("headers", [(), (f"Route: {OWN}",), ("Max-Forwards: 0",)])
+def test_options_for_the_proxy_itself(home: House, headers: tuple[str, ...]) -> None:
+    home.alice.invite("", method="OPTIONS", uri="sip:10.0.0.1:5060", headers=headers)
+    answer = home.alice.one("200")
+    assert answer["Allow"] == "INVITE, ACK, CANCEL, BYE, OPTIONS"
+    assert answer["Accept"] == "*/*"
+    assert ("Supported", "") in answer.headers
+    assert answer.tag("To")
+
+
+def test_options_for_somebody_are_forwarded(home: House) -> None:
+    home.alice.invite("1", method="OPTIONS")
+    home.bob.one("OPTIONS")
+
+
+def test_options_that_may_go_no_further_are_answered_here(home: House) -> None:
+    """RFC 3261 11: what a series of them finds are the hops of the path."""
+    home.alice.invite("1", method="OPTIONS", headers=("Max-Forwards: 0",))
+    assert home.alice.one("200")["Allow"]
+    assert home.world.take() == []
+
+
+# -- Route -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (f"Route: {OWN}", f"Route: {NEXT}", "Route: <sip:after.example;lr>;x=1"),
+        (f"Route: {OWN}, {NEXT}", "Route: <sip:after.example;lr>;x=1"),
+        (f"route : {OWN} ,\r\n {NEXT},\r\n\t<sip:after.example;lr>;x=1",),
+        (f'Route: "Own, <here>" {OWN}, {NEXT},,<sip:after.example;lr>;x=1',),
+    ],
+)
+def test_a_preloaded_route_set(home: House, lines: tuple[str, ...]) -> None:
+    home.alice.invite("1", uri=FAR, headers=lines)
+    invite = home.bob.one("INVITE")
+    assert invite.uri == FAR
+    assert invite.all("Route") == [NEXT, "<sip:after.example;lr>;x=1"]
+
+
+def test_all_own_values_of_a_route_are_taken_off(home: House) -> None:
+    home.alice.invite("1", uri=FAR, headers=(f"Route: {OWN}, <sip:[2001:db8::1];lr>, {NEXT}",))
+    assert home.bob.one("INVITE").all("Route") == [NEXT]
+
+
+def test_a_strict_next_router_gets_itself_as_request_uri(home: House) -> None:
+    strict = "<sip:10.0.1.1;x=1>"
+    home.alice.invite("1", uri=FAR, headers=(f"Route: {OWN}, {strict}, <sip:after.example;lr>",))
+    invite = home.bob.one("INVITE")
+    assert invite.uri == "sip:10.0.1.1;x=1"
+    assert invite.all("Route") == ["<sip:after.example;lr>", f"<{FAR}>"]
+
+
+def test_a_user_part_makes_no_router_loose(home: House) -> None:
+    home.alice.invite("1", uri=FAR, headers=("Route: <sip:user;lr@10.0.1.1>",))
+    invite = home.bob.one("INVITE")
+    assert (invite.uri, invite.all("Route")) == ("sip:user;lr@10.0.1.1", [f"<{FAR}>"])
+
+
+def test_what_a_strict_router_sends_is_repaired(home: House) -> None:
+    """It has put our Record-Route value into the Request-URI, and the target behind the Route."""
+    call = home.talk()
+    (own,) = call.caller.routes
+    routes = ["<sip:10.0.1.2;lr>", f"<{call.caller.target}>"]
+    home.alice.within(call.caller, "BYE", uri=own.strip("<>"), routes=routes)
+    bye = home.carol.one("BYE")
+    assert bye.uri == call.caller.target
+    assert bye.all("Route") == ["<sip:10.0.1.2;lr>"]
+    assert home.world.state() == 6
+    home.carol.reply(bye, 200)
+    home.alice.one("200")
+
+
+def test_a_route_that_cannot_be_read_is_refused(home: House) -> None:
+    assert refused(home, 'Route: "open <sip:10.0.1.1;lr>').status == 400
+    assert refused(home, "Route: nonsense <", callid="c2").status == 400
+
+
+# -- maddr -----------------------------------------------------------------------------------------
+
+
+def test_maddr_of_a_request_uri_is_the_next_hop_and_stays(home: House) -> None:
+    """16.5: whatever route there is for its user, the URI itself is the only target."""
+    uri = "sip:2@far.example;maddr=10.0.1.1;unknown=x"
+    home.alice.invite("2", uri=uri)
+    assert home.bob.one("INVITE").uri == uri
+    home.alice.one("100")
+    assert home.world.take() == []
+
+
+def test_maddr_leads_away_from_the_own_address(home: House) -> None:
+    home.alice.invite("2", uri="sip:2@10.0.0.1;maddr=10.0.1.1")
+    assert home.bob.one("INVITE").uri == "sip:2@10.0.0.1;maddr=10.0.1.1"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:x@named.example;maddr=10.0.0.1",
+        "sip:x@named.example:5060;transport=udp;maddr=10.0.0.1;p",
+    ],
+)
+def test_maddr_that_is_here_is_stripped(home: House, uri: str) -> None:
+    """16.4: it has done its work; the domain decides."""
+    home.alice.invite("x", uri=uri)
+    assert home.bob.one("INVITE").uri == "sip:x@10.0.1.1"
+
+
+def test_maddr_that_is_here_on_an_own_uri(home: House) -> None:
+    home.alice.invite("", method="OPTIONS", uri="sip:10.0.0.1;maddr=10.0.0.1")
+    home.alice.one("200")
+
+
+def test_maddr_of_a_route_is_the_next_hop(home: House) -> None:
+    route = "<sip:far.example;maddr=10.0.1.1;lr>"
+    home.alice.invite("1", uri=FAR, headers=(f"Route: {OWN}, {route}",))
+    assert home.bob.one("INVITE").all("Route") == [route]
+
+
+def test_a_route_with_the_own_maddr_is_the_own(home: House) -> None:
+    route = "<sip:far.example;maddr=10.0.0.1;lr>"
+    home.alice.invite("1", uri=FAR, headers=(f"Route: {route}, {NEXT}",))
+    assert home.bob.one("INVITE").all("Route") == [NEXT]
+
+
+def test_maddr_of_the_topmost_via_is_where_replies_go(home: House) -> None:
+    """RFC 3261 18.2.2: before received and rport, on the sent-by's port."""
+    via = f"{home.alice.via('z9hG4bKm')};maddr=10.0.1.2;rport".removeprefix("SIP/2.0/UDP ")
+    home.world.receive(
+        (
+            f"OPTIONS sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {via}\r\nMax-Forwards: 1\r\n"
+            "From: <sip:a@x>;tag=a\r\nTo: <sip:10.0.0.1>\r\nCall-ID: c1\r\nCSeq: 1 OPTIONS\r\n\r\n"
+        ).encode(),
+        ("10.0.9.8", 5999),
+    )
+    ((to, sip),) = [(mail.to, mail.sip) for mail in home.world.take()]
+    assert (to, sip.what) == (CAROL, "200")
+    assert sip["Via"].endswith(";maddr=10.0.1.2;rport=5999;received=10.0.9.8")
+
+
+@pytest.mark.parametrize("maddr", ["far.example", "2001:db8::77", "[2001:db8::77]", ""])
+def test_maddr_of_a_via_that_cannot_be_used(home: House, maddr: str) -> None:
+    """A name is not looked up for a reply, and an address of the other family not reached."""
+    home.alice.invite("", method="OPTIONS", uri="sip:10.0.0.1", branch=f"z9hG4bKm;maddr={maddr}")
+    home.alice.one("200")
+    assert ERIN not in [mail.to for mail in home.world.take()]
+
+
+# -- targets ---------------------------------------------------------------------------------------
+
+
+def test_unknown_parameters_of_a_request_uri_stay(home: House) -> None:
+    uri = "sip:x;y=1@10.0.1.1:5060;unknown;Other=%41;method=INVITE;ttl=1"
+    home.alice.invite("1", uri=uri)
+    assert home.bob.one("INVITE").uri == uri
+
+
+def test_escapes_of_a_user_part_stay_when_a_route_gives_the_host(make: Make) -> None:
+    routes = (Route(("sip:10.0.1.1;x=1",), domain="named.example"),)
+    home = make(sip=replace(SETTINGS, routes=routes))
+    home.alice.invite("1", uri="sip:a%40b;c=d%3b,e?f@named.example;user=phone")
+    assert home.bob.one("INVITE").uri == "sip:a%40b;c=d%3b,e?f@10.0.1.1;x=1"
+
+
+def test_a_message_of_64_kb(home: House) -> None:
+    body = "".join(f"{number:07}\r\n" for number in range(7000))
+    home.alice.invite("1", body=body)
+    invite = home.bob.one("INVITE")
+    assert len(invite.body) == 63_000
+    assert invite.body == body.encode()
+    assert invite["Content-Length"] == "63000"
+
+
+def test_more_than_content_length_goes_no_further(home: House) -> None:
+    sent = home.alice.invite("1", body="")
+    home.bob.one("INVITE")
+    home.alice.one("100")
+    data = sent.raw.replace(b"z9hG4bK", b"z9hG4bKx").replace(b"Call-ID: c1", b"Call-ID: c2")
+    home.alice.send(data + b"\r\nBYE sip:1@10.0.0.1 SIP/2.0\r\n\r\n")
+    assert home.bob.one("INVITE").body == b""
+
+
+# -- loops, spirals and merged requests ------------------------------------------------------------
+
+
+def come_back(invite: Sip, uri: str, branch: str) -> bytes:
+    """What another proxy makes of a request that it sends back here."""
+    start, _, rest = invite.raw.partition(b"\r\n")
+    line = start.replace(invite.uri.encode(), uri.encode())
+    via = f"Via: SIP/2.0/UDP 10.0.1.1:5060;branch={branch}".encode()
+    return b"\r\n".join([line, via, rest.replace(b"Max-Forwards: 69", b"Max-Forwards: 68")])
+
+
+def test_a_request_that_comes_back_as_it_was_has_looped(home: House) -> None:
+    sent = home.alice.invite("1")
+    home.alice.one("100")
+    invite = home.bob.one("INVITE")
+    home.world.receive(come_back(invite, sent.uri, "z9hG4bKback"), BOB)
+    assert home.bob.one("482")["CSeq"] == "1 INVITE"
+    # The call knows nothing of it.
+    assert len(home.world.table.find("c1")) == 1
+    home.bob.reply(invite, 200)
+    home.alice.one("200")
+    assert home.world.state() == 5
+
+
+def test_a_spiral_is_forwarded_and_stays_one_call(home: House) -> None:
+    """It comes back with another Request-URI: that is no loop, and no second dialog."""
+    home.alice.invite("1")
+    home.alice.one("100")
+    first = home.bob.one("INVITE")
+    home.world.receive(come_back(first, "sip:10.0.1.2", "z9hG4bKback"), BOB)
+    home.bob.one("100")
+    second = home.carol.one("INVITE")
+    assert home.world.view().req_uri == "sip:1@10.0.0.1:5060"
+    own = [value for value in second.all("Record-Route") if "did=" in value]
+    assert len(own) == 2
+    assert own[0] == own[1]
+    home.carol.reply(second, 200)
+    through = home.bob.one("200")
+    # Bob's proxy takes its own Via off.
+    home.world.receive(through.raw.replace(f"Via: {through['Via']}\r\n".encode(), b"", 1), BOB)
+    home.alice.one("200")
+    assert home.world.state() == 5
+    assert [leg.to_tag for leg in home.world.view().legs] == ["carol"]
+
+
+@pytest.mark.parametrize("other", ["sip:1@10.0.0.1:5060", "sip:10.0.1.2"])
+def test_the_same_request_by_two_paths(home: House, other: str) -> None:
+    """An upstream fork: two branches, one Call-ID, From-tag and CSeq.
+
+    Both are forwarded. That they meet at one phone is for the phone to say (482, 8.2.2.2); that
+    they go to different ones is what forking is for. The call goes on, whichever is refused.
+    """
+    home.alice.invite("1")
+    home.alice.one("100")
+    first = home.bob.one("INVITE")
+    home.alice.invite("1", uri=other)
+    home.alice.one("100")
+    phone = home.bob if other.startswith("sip:1@") else home.carol
+    second = phone.one("INVITE")
+    assert second.branch != first.branch
+    (view,) = home.world.table.find("c1")
+    phone.reply(second, 482, tag="merged")
+    phone.one("ACK")
+    home.alice.one("482")
+    assert [found.h_id for found in home.world.table.find("c1")] == [view.h_id]
+    home.bob.reply(first, 180)
+    home.alice.one("180")
+    assert home.world.state() == 2
+    home.bob.reply(first, 200)
+    side = home.alice.caller_side(home.alice.one("200"))
+    home.alice.within(side, "ACK")
+    home.bob.one("ACK")
+    assert home.world.state() == 4
+    assert [leg.to_tag for leg in home.world.view().legs] == ["bob"]
+    bye = home.bob.callee_side(first)
+    home.bob.within(bye, "BYE")
+    home.alice.reply(home.alice.one("BYE"), 200)
+    home.bob.one("200")
+    assert home.world.state() == 0
