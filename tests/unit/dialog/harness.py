@@ -70,10 +70,12 @@ class Core:
         branch: int = 0,
         contact: str = "sip:bob@192.0.2.2",
         routes: tuple[str, ...] = ("<sip:192.0.2.8;lr>",),
+        session: int = 0,
     ) -> OutLeg | None:
+        bound = "udp:192.0.2.5:5060"
         return self.tracker.invite_reply(
             dialog,
-            InviteReply(branch, code, to_tag, contact, routes, bool(routes), "udp:192.0.2.5:5060"),
+            InviteReply(branch, code, to_tag, contact, routes, bool(routes), bound, session),
         )
 
     def answer(self, dialog: Dialog, to_tag: str = "bob", *, branch: int = 0) -> OutLeg:

@@ -89,7 +89,8 @@ class Exchange:
 
     def answer(self, dialog: Dialog) -> None:
         branch = self.rng.randrange(3)
-        self.core.reply(dialog, 200, f"phone-{branch}", branch=branch)
+        session = self.rng.choice((0, 0, 12, 90))
+        self.core.reply(dialog, 200, f"phone-{branch}", branch=branch, session=session)
 
     def fail(self, dialog: Dialog) -> None:
         """Rejected, cancelled, or nothing came: the INVITE is over."""
@@ -119,6 +120,9 @@ class Exchange:
         assert match is not None
         if match.held:
             self.core.table.release(dialog)
+        if method == "UPDATE":
+            session = self.rng.choice((0, 9, 60))
+            self.core.tracker.response(match, method, 200, "", "", cseq=20, session=session)
 
     # -- orders and timeouts -------------------------------------------------------------------
 
@@ -129,11 +133,14 @@ class Exchange:
         self.orders.append(order)
 
     def unacked(self, dialog: Dialog) -> None:
-        """Legs of several answers were not acknowledged: the call goes on with the others."""
+        """Legs of several are not acknowledged or refreshed: the call goes on with the others."""
+        was, legs = dialog.state, len(dialog.legs)
         order = self.core.orders.legs_due(dialog)
+        if was is not State.DELETED and dialog.state is State.DELETED:
+            self.seen["expired"] += 1
+        else:
+            self.seen["legs"] += len(dialog.legs) < legs
         if order is not None:
-            self.seen["expired"] += dialog.state is State.DELETED
-            self.seen["legs"] += dialog.state is not State.DELETED
             self.orders.append(order)
 
     def carry_out(self) -> None:
@@ -151,6 +158,8 @@ class Exchange:
         for dialog in due:
             was = dialog.state
             order = self.core.orders.expired(dialog)
+            if order is not None:
+                self.seen[order.reason] += 1
             if was is State.DELETED:
                 assert order is None
             else:
@@ -186,7 +195,7 @@ class Exchange:
             # Another phone answers as well, or the INVITE is done.
             rng.choice((self.answer, self.end_invite))(dialog)
         else:
-            kinds = rng.choices(("ACK", "INFO", "BYE", "kill"), (5, 2, 3, 1))
+            kinds = rng.choices(("ACK", "INFO", "UPDATE", "BYE", "kill"), (5, 2, 2, 3, 1))
             if kinds == ["kill"]:
                 self.kill(dialog)
             else:
@@ -252,3 +261,4 @@ def test_five_thousand_random_calls(seed: int, send_bye: bool) -> None:  # noqa:
     assert kinds[EventType.EXPIRED] == seen["expired"]
     assert kinds[EventType.LEG_ENDED] > 100
     assert seen["legs"] > 20
+    assert seen["session_expired"] >= 50 * send_bye

@@ -39,6 +39,11 @@ def steps(core: Core, dialog: Dialog) -> dict[str, Callable[[str, str, int], obj
         if match is not None:
             core.tracker.response(match, method, 200, f"sip:a@{number}", f"sip:b@{number}")
 
+    def refreshed(tag: str, method: str, number: int) -> None:
+        match = core.down(method, number, tag)
+        if match is not None:
+            core.tracker.response(match, method, 200, "", "", cseq=number, session=number * 40)
+
     def wait(_tag: str, _method: str, number: int) -> None:
         core.advance(number * 100.0)
         due, core.expired[:] = core.expired[:], []
@@ -62,6 +67,8 @@ def steps(core: Core, dialog: Dialog) -> dict[str, Callable[[str, str, int], obj
         "down": lambda tag, method, number: core.down(method, number, tag),
         "up": lambda tag, method, number: core.up(method, number, tag),
         "moved": moved,
+        "refreshed": refreshed,
+        "early ended": lambda tag, _, _number: core.reply(dialog, 199, tag),
         "hold": lambda _tag, _, _number: core.table.hold(dialog),
         "release": release,
         "kill": lambda tag, _, _number: orders.by_tags("c1", "alice", tag, reason="x"),
@@ -128,6 +135,7 @@ def test_a_snapshot_never_outlives_a_change(script: list[tuple[str, str, str, in
                 "up",
                 "down",
                 "moved",
+                "refreshed",
                 "failed",
                 "invite ended",
                 "answer",
