@@ -208,12 +208,14 @@ class DialogTable(Attributes):
 
     # -- creating and removing ----------------------------------------------------------------
 
-    def open(self, init: DialogInit, *, announce: bool = True) -> tuple[Dialog, bool]:
+    def open(
+        self, init: DialogInit, *, announce: bool = True, transaction: object | None = None
+    ) -> tuple[Dialog, bool]:
         """Make the dialog of an initial INVITE, or find the one that it spirals through.
 
         Returns the dialog and whether it is new. A new one carries one hold, which the INVITE
         transaction releases when it has ended. announce: whether the listeners hear of a new one
-        now. Raises TableFull at ``max_dialogs``.
+        now. transaction: the handle of a new one. Raises TableFull at ``max_dialogs``.
         """
         entry = self.entry_of(init.callid)
         with entry.lock:
@@ -221,6 +223,8 @@ class DialogTable(Attributes):
             if self.settings.detect_spirals:
                 known = self._live(entry, init.callid, init.from_tag)
             dialog = known if known is not None else self._create(entry, init)
+            if known is None:
+                dialog.transaction = transaction
         if known is not None:
             self.publish(EventType.SPIRALED, dialog)
         elif announce:

@@ -27,11 +27,12 @@ from dlgmgmt.routing.routes import (
     run_timeout,
 )
 from dlgmgmt.routing.runner import Outcome
-from dlgmgmt.sip.forward import Forwarder, PendingRequest
+from dlgmgmt.sip.forward import Forwarder
 from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.hooks import DropPlan, Failed, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.pending import PendingRequest
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,15 +73,21 @@ class Calls(Protocol):
 class _State:
     """One request on its way through the script. opened: the dialog that was made for it.
 
-    announced: the listeners have heard of ``opened``. closed: the run has been given up; what the
-    script still does comes to nothing.
+    pending: the request, until it is decided. announced: the listeners have heard of ``opened``.
+    closed: the run has been given up; what the script still does comes to nothing.
     """
 
-    __slots__ = ("announced", "closed", "given", "lock", "opened", "parallel", "session")
+    __slots__ = ("announced", "closed", "given", "lock", "opened", "parallel", "pending", "session")
 
-    def __init__(self, session: Session, given: RunInput | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        given: RunInput | None = None,
+        pending: PendingRequest | None = None,
+    ) -> None:
         self.session = session
         self.given = given
+        self.pending = pending
         self.opened: Dialog | None = None
         self.announced = False
         self.parallel = True
@@ -91,6 +98,7 @@ class _State:
         """Nothing may be opened from now on; what was."""
         with self.lock:
             self.closed = True
+            self.pending = None
             return self.opened
 
 
@@ -141,7 +149,7 @@ class ScriptRouting:
             routed=hop.changed,
             routes=hop.routes,
         )
-        pending.state = state = _State(session, given)
+        pending.state = state = _State(session, given, pending)
         env = _RunEnv(self, state)
         work = functools.partial(run_request, given, env, self._script)
         done = functools.partial(self._requested, pending, state)
@@ -214,8 +222,7 @@ class ScriptRouting:
             elif decision.action is Action.DROP and reply.status < 200:
                 then(None)
             else:
-                edits = _edits(decision.headers)
-                then(reply if edits is None else reply.edited(edits))
+                then(_edited(reply, _edits(decision.headers)))
 
         what = f"onreply_route {reply.status} callid={callid!r}"
         if not self.runner.submit(callid, work, done, what):
@@ -299,7 +306,9 @@ class _RunEnv:
         state = self._state
         bind_addr = state.given.socket if state.given is not None else ""
         inscript = self._routing.table.settings.initial_cbs_inscript
-        dialog, new = self._routing.forwarder.open(message, bind_addr, req_uri, announce=inscript)
+        dialog, new = self._routing.forwarder.open(
+            message, bind_addr, req_uri, announce=inscript, pending=state.pending
+        )
         with state.lock:
             late = state.closed
             if new and not late:
@@ -344,6 +353,14 @@ def _ignore(outcome: Outcome[None]) -> None:
 
 def _edits(edits: HeaderEdits) -> Edits | None:
     return Edits(tuple(edits.added), frozenset(edits.removed)) if edits else None
+
+
+def _edited(reply: Message, edits: Edits | None) -> Message:
+    if edits is None:
+        return reply
+    edited = reply.edited(edits)
+    edited.as_received = reply
+    return edited
 
 
 def _reply_plan(decision: Decision) -> ReplyPlan:

@@ -9,6 +9,7 @@ from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.stack import TransactionStack
+from dlgmgmt.sip.transaction import ServerTransaction
 
 
 @dataclass(slots=True)
@@ -33,6 +34,24 @@ class Core(Protocol):
     settings: SipSettings
     stack: TransactionStack
     locator: Locator
+
+
+class Answerable(Protocol):
+    """An INVITE that has no final answer yet, in whoever's hand: its dialog's transaction."""
+
+    @property
+    def server(self) -> ServerTransaction:
+        """Its transaction."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come of it."""
+
+    def respond(self, status: int, reason: str = "", extra: str = "") -> bool:
+        """Answer it; False if it has its answer."""
+
+    def cancel(self, extra: str) -> None:
+        """Call nobody any more; extra: header lines for the CANCELs."""
 
 
 class Observer(Protocol):

@@ -21,6 +21,7 @@ from dlgmgmt.sip.nat import fix_of, fixed_within, marked_reply, marked_request
 from dlgmgmt.sip.observe import InviteObserver, RequestObserver
 from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark
 from dlgmgmt.sip.own_dialogs import OwnDialogs
+from dlgmgmt.sip.pending import PendingRequest
 from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.targets import followed, planned, routed
@@ -149,13 +150,11 @@ class Forwarder:
             self.tracker.invite_failed(opened, status)
             self._table.release(opened)
 
-    def cancelled(self, server: ServerTransaction) -> None:
-        """CANCEL came before the request was forwarded."""
-        self._core.answer(server, 487)
-
-    def provisional(self, server: ServerTransaction, status: int, reason: str) -> None:
-        """A 1xx reply before the request is forwarded."""
-        self._core.answer(server, status, reason)
+    def answer(
+        self, server: ServerTransaction, status: int, reason: str = "", extra: str = ""
+    ) -> None:
+        """Answer a request that is not forwarded, or not yet."""
+        self._core.answer(server, status, reason, extra)
 
     def find(self, msg: Message) -> tuple[Dialog, bool] | None:
         """The dialog of a sequential request, and whether it goes to the caller. Any thread."""
@@ -175,11 +174,13 @@ class Forwarder:
         req_uri: str | None = None,
         *,
         announce: bool = True,
+        pending: PendingRequest | None = None,
     ) -> tuple[Dialog, bool]:
         """The dialog of an initial INVITE, and whether it is new. Any thread.
 
         req_uri: what to note as its request URI, the message's by default. announce: tell the
-        listeners of a new one. Raises TableFull and BadMessage.
+        listeners of a new one. pending: what answers the INVITE until it is forwarded. Raises
+        TableFull and BadMessage.
         """
         return self._table.open(
             DialogInit(
@@ -195,6 +196,7 @@ class Forwarder:
                 lifetime=self._table.settings.default_timeout,
             ),
             announce=announce,
+            transaction=pending,
         )
 
     def targets_of(self, uri: str) -> tuple[list[str], bool]:
@@ -344,43 +346,6 @@ class Forwarder:
             extra = f"Retry-After: {self._core.settings.limits.retry_after}\r\n"
             self._core.answer(server, 503, extra=extra)
             return None
-
-
-class PendingRequest:
-    """A request whose routing is being decided. Exactly one of decide() and refuse() ends it.
-
-    state: the routing's own, given back with replies and failures of this request.
-    """
-
-    __slots__ = ("_forwarder", "_routing", "incoming", "over", "state")
-
-    def __init__(self, forwarder: Forwarder, incoming: Incoming, routing: Routing) -> None:
-        self._forwarder = forwarder
-        self._routing = routing
-        self.incoming = incoming
-        self.over = False
-        self.state: object = None
-
-    def decide(self, plan: Plan, opened: Dialog | None) -> None:
-        """Carry out ``plan``. opened: a dialog that was made for this request, with its hold."""
-        if self.over:
-            self._forwarder.undo(opened, 487)
-            return
-        self.over = True
-        asked = Asked(self._routing, self.state)
-        self._forwarder.decided(self.incoming, plan, asked, opened)
-
-    def provisional(self, status: int, reason: str) -> None:
-        """Send a 1xx reply before the decision."""
-        if not self.over:
-            self._forwarder.provisional(self.incoming.server, status, reason)
-
-    def cancel(self, extra: str) -> None:
-        """The caller's CANCEL: what is decided later is too late."""
-        del extra
-        if not self.over:
-            self.over = True
-            self._forwarder.cancelled(self.incoming.server)
 
 
 def _did(hop: Hop) -> str | None:

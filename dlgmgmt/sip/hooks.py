@@ -16,7 +16,7 @@ from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
 
 if TYPE_CHECKING:
-    from dlgmgmt.sip.forward import PendingRequest
+    from dlgmgmt.sip.pending import PendingRequest
 
 
 @dataclass(slots=True, frozen=True)

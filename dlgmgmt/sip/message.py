@@ -53,7 +53,7 @@ class Message:
     ends kept). names: their lower-case long names. repeats: how many lines bear a name that an
     earlier one has. body: as received, cut to Content-Length. defect: what is wrong with a message
     whose start line could be read. source: numeric host and port that it came from, if it came
-    from the network.
+    from the network. as_received: what a script has made this one of, None if it has not.
     """
 
     __slots__ = (
@@ -63,6 +63,7 @@ class Message:
         "_line_of",
         "_max_forwards",
         "_to_tag",
+        "as_received",
         "body",
         "defect",
         "header_lines",
@@ -106,6 +107,7 @@ class Message:
         self._to_tag: str | None = None
         self._max_forwards: int | None = None
         self.source = _NOWHERE
+        self.as_received: Message | None = None
         try:
             self._scan(lines)
             self._check_ends(plain=plain, ended=cut >= 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from dlgmgmt.dialog.model import Dialog
@@ -62,10 +63,7 @@ class InviteObserver:
         # RFC 3261 12.1.2: the list is top down from the callee; a request towards it meets the
         # proxies above the own entry in the opposite order.
         route_set = tuple(reversed(record_route[: own[0]])) if own is not None else ()
-        try:
-            contact = reply.contact_uri
-        except BadMessage:
-            contact = ""
+        contact = _contact_of(reply)
         session = session_of(reply) if reply.status >= 200 else 0
         return InviteReply(
             branch, reply.status, to_tag, contact, route_set, own is not None, sent_from, session
@@ -121,10 +119,7 @@ class RequestObserver:
         reliable = not self._answered and reply.get("rseq") is not None
         if not (self._answered or reliable):
             return
-        try:
-            contact = reply.contact_uri
-        except BadMessage:
-            contact = ""
+        contact = _contact_of(reply)
         self._tracker.response(
             self._match,
             self._method,
@@ -147,3 +142,13 @@ class RequestObserver:
         """A BYE that ended the dialog needs it no more."""
         if self._match.held:
             self._tracker.table.release(self._match.dialog)
+
+
+def _contact_of(reply: Message) -> str:
+    """Where the sender of a reply is reached; as it came, if a script has taken that out."""
+    for msg in (reply, reply.as_received):
+        if msg is not None:
+            with contextlib.suppress(BadMessage):
+                if uri := msg.contact_uri:
+                    return uri
+    return ""

@@ -14,13 +14,14 @@ from dlgmgmt.sip.context import ResponseContext
 from dlgmgmt.sip.core import Counters
 from dlgmgmt.sip.errors import BadMessage, NotSip
 from dlgmgmt.sip.flow import Address, Destination, Flow, StreamFlow, Transport
-from dlgmgmt.sip.forward import Forwarder, PendingRequest
+from dlgmgmt.sip.forward import Forwarder
 from dlgmgmt.sip.grammar import Via
 from dlgmgmt.sip.guard import Guard, Source, Verdict
 from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.locate import Locator, is_numeric
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing, loop_mark
+from dlgmgmt.sip.pending import PendingRequest
 from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.settings import SipSettings

@@ -10,6 +10,7 @@ import functools
 import logging
 import re
 from collections.abc import Callable
+from typing import cast
 
 from dlgmgmt.dialog.errors import BadExtraHeaders
 from dlgmgmt.dialog.events import EventType
@@ -18,8 +19,7 @@ from dlgmgmt.dialog.termination import PENDING, WAITING_FOR_ACK, Terminations
 from dlgmgmt.dialog.tracker import InviteReply
 from dlgmgmt.dialog.views import TerminationView
 from dlgmgmt.sip import build
-from dlgmgmt.sip.context import ResponseContext
-from dlgmgmt.sip.core import Core
+from dlgmgmt.sip.core import Answerable, Core
 from dlgmgmt.sip.own_requests import UNSENDABLE, InDialogSender, party
 
 _LOG = logging.getLogger(__name__)
@@ -194,9 +194,9 @@ class Terminator:
     # -- early dialogs -------------------------------------------------------------------------
 
     def _end_early(self, order: Termination) -> None:
-        context = order.dialog.transaction
+        context = cast("Answerable | None", order.dialog.transaction)
         caller = order.sides[0]
-        if not isinstance(context, ResponseContext):
+        if context is None:
             self._record(order, caller, UNSENDABLE)
             self._close(order)
             return

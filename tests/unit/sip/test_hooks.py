@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from dlgmgmt.dialog.model import Dialog
-from dlgmgmt.sip.forward import PendingRequest
 from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.hooks import DropPlan, Failed, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.pending import PendingRequest
 from tests.unit.sip.harness import BOB, CAROL, House, Sip
 
 BOB_URI = "sip:bob@10.0.1.1"
