@@ -23,6 +23,7 @@ from dlgmgmt.sip.uri import DEFAULT_PORT, MAX_CACHED, parse_uri
 __all__ = ["Locator", "is_numeric"]
 
 _LOG = logging.getLogger(__name__)
+_NOTHING = Step.NOTHING  # looked at for each request
 
 Found = Callable[[Sequence[Destination]], None]
 
@@ -105,7 +106,7 @@ class Locator:
         if asked is None:
             _LOG.info("no way to %r", uri)
             done(())
-        elif asked.step is Step.NOTHING:
+        elif asked.step is _NOTHING:
             sock = self.listener(asked.default, asked.host, preferred)
             if sock is None:
                 _LOG.info("no %s listener to reach %s", asked.default, asked.host)
