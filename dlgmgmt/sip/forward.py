@@ -278,6 +278,9 @@ class Forwarder:
             if found is None:
                 return
             dialog, new = found
+            # A known one: the INVITE spirals, or somebody has forked before us and it comes by two
+            # paths. 482 for merged requests (8.2.2.2) is the phone's to say, for only there it is
+            # known that they meet. So both are forwarded, and the dialog follows the first alone.
             opened = dialog if new else None
             self._core.answer(server, 100)
         observer: Observer | None = None

@@ -392,3 +392,25 @@ def test_the_same_request_by_two_paths(home: House, other: str) -> None:
     home.alice.reply(home.alice.one("BYE"), 200)
     home.bob.one("200")
     assert home.world.state() == 0
+
+
+def test_a_call_by_the_second_path_works_beside_the_dialog(home: House) -> None:
+    """The dialog follows the first path, which fails; nothing of the second is lost by that."""
+    home.alice.invite("1")
+    first = home.bob.one("INVITE")
+    home.alice.invite("1", uri="sip:10.0.1.2")
+    second = home.carol.one("INVITE")
+    home.bob.reply(first, 486)
+    home.bob.one("ACK")
+    assert home.world.state() in (0, 6)
+    home.alice.inbox()
+    home.carol.reply(second, 200)
+    side = home.alice.caller_side(home.alice.one("200"))
+    home.alice.within(side, "ACK")
+    home.carol.one("ACK")
+    home.carol.within(home.carol.callee_side(second), "INFO")
+    home.alice.reply(home.alice.one("INFO"), 200)
+    home.carol.one("200")
+    home.alice.within(side, "BYE")
+    home.carol.reply(home.carol.one("BYE"), 200)
+    home.alice.one("200")
