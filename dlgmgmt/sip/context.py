@@ -122,7 +122,7 @@ class ResponseContext:
             place = branch.places.popleft()
             name = core.stack.new_branch(self._mark)
             data = self._outgoing.build(branch.target, name, place.sock, place.addr[0])
-            limit = core.settings.udp_limit
+            limit = 0 if branch.target.stay else core.settings.udp_limit
             if len(data) > limit > 0 and place.sock.kind == "udp" and not place.stay:
                 stream = core.locator.by_stream(place)
                 if stream is not None:

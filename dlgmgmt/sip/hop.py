@@ -20,13 +20,14 @@ class Target(NamedTuple):
     """One place to forward to: the Request-URI and the Route values to send it with.
 
     destination: URI of the next hop where it is not what these say. edits: header changes of this
-    branch alone.
+    branch alone. stay: no other transport leads there, however long the request is.
     """
 
     uri: str
     routes: tuple[str, ...] = ()
     destination: str | None = None
     edits: Edits | None = None
+    stay: bool = False
 
     @property
     def next_hop(self) -> str:
@@ -195,7 +196,10 @@ def forward_target(uri: str, routes: tuple[str, ...]) -> Target:
     """
     if not routes:
         aliased = take_alias(uri)
-        return Target(uri, ()) if aliased is None else Target(aliased[0], (), aliased[1])
+        if aliased is None:
+            return Target(uri, ())
+        plain, destination = aliased
+        return Target(plain, (), destination, stay=True)
     target, rest = build.apply_route_set(uri, routes)
     return Target(uri, routes) if rest is routes else _StrictTarget(target, rest)
 

@@ -15,6 +15,7 @@ from tests.unit.sip.harness import (
     BOB,
     DIALOGS,
     ERIN,
+    PROXY,
     SETTINGS,
     House,
     Phone,
@@ -237,6 +238,52 @@ def test_ipv6(make: Make) -> None:
     assert erin.one("BYE").uri == "sip:erin@10.9.9.9:5062"
     home.world.advance(33)
     home.world.take()
+
+
+# -- transports ------------------------------------------------------------------------------------
+
+
+class Connected(Hidden):
+    """A phone that has connected to the daemon, and cannot be connected to."""
+
+    own: int = 2
+
+    @property
+    def contact(self) -> str:
+        return f"sip:{self.name}@10.9.9.9;transport=tcp"
+
+
+def test_a_phone_with_a_connection_is_reached_on_it(make: Make) -> None:
+    home = make(sip=FIXING, streams=(PROXY,))
+    world = home.world
+    home.alice = Connected(world, NATTED, "alice", 2)
+    call = home.talk()
+    assert call.invite.contact == "sip:alice@10.9.9.9;transport=tcp;alias=203.0.113.7~41022~2"
+    home.bob.within(call.callee, "INFO")
+    (mail,) = [mail for mail in world.take() if mail.sip.what == "INFO"]
+    assert (mail.to, mail.sock.kind) == (NATTED, "tcp")
+    assert mail.sip.uri == "sip:alice@10.9.9.9;transport=tcp"
+    home.alice.reply(mail.sip, 200)
+    home.bob.one("200")
+    world.kill()
+    byes = {mail.to: mail.sock.kind for mail in world.take()}
+    assert byes == {NATTED: "tcp", BOB: "udp"}
+    world.advance(33)
+    world.take()
+
+
+def test_a_long_request_stays_with_the_transport_of_the_alias(make: Make) -> None:
+    """RFC 3261 18.1.1 would have it go over TCP: no connection gets through the NAT."""
+    home = make(sip=FIXING, streams=(PROXY,))
+    home.alice = Hidden(home.world, NATTED, "alice")
+    home.bob = Hidden(home.world, BOB, "bob")
+    call = home.talk()
+    home.bob.within(call.callee, "UPDATE", headers=("Subject: " + "x" * 1400,))
+    (mail,) = [mail for mail in home.world.take() if mail.sip.what == "UPDATE"]
+    assert (mail.to, mail.sock.kind) == (NATTED, "udp")
+    home.alice.reply(mail.sip, 200)
+    home.bob.one("200")
+    assert set(byes(home.world)) == {NATTED, BOB}
 
 
 # -- what is left alone ----------------------------------------------------------------------------
