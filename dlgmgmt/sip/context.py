@@ -327,6 +327,9 @@ class ResponseContext:
         self._outgoing = None
         for branch in self._branches:
             branch.reply = None
+        # They hold the context, for a further 2xx. Held by it in turn, they would be left to the
+        # collector of cycles, which comes rarely.
+        self._branches = []
 
     def _answer(self) -> None:
         """Choose the best failure and send it (16.7 point 6)."""
