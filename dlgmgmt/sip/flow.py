@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 Address = tuple[str, int]
 """Numeric host without brackets, and port."""
@@ -86,6 +86,14 @@ class Transport(Protocol):
 
     def flow(self, addr: Address, name: str = "") -> Flow:
         """The way to ``addr``; name: the domain that a certificate of the peer must show."""
+
+
+@runtime_checkable
+class ClientsListener(Transport, Protocol):
+    """A listener that cannot connect: it reaches those who are connected to it."""
+
+    def knows(self, addr: Address) -> bool:
+        """Whether a client is connected from ``addr``."""
 
 
 class Flow(Protocol):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from dlgmgmt.sip.blocked import Blocked
 from dlgmgmt.sip.errors import BadMessage
-from dlgmgmt.sip.flow import Destination, Transport
+from dlgmgmt.sip.flow import Address, ClientsListener, Destination, Transport
 from dlgmgmt.sip.resolver import Resolver
 from dlgmgmt.sip.selection import Candidate, Plan, Step, is_numeric, plan
 from dlgmgmt.sip.settings import DnsSettings
@@ -92,6 +92,16 @@ class Locator:
             return None
         return Destination(sock, found.addr, found.name)
 
+    def _of_client(self, addr: Address) -> Transport | None:
+        """The listener that a WebSocket client at ``addr`` has connected to.
+
+        What browsers call ``transport=ws`` is the secure one too (RFC 7118 5).
+        """
+        for sock in self.sockets:
+            if isinstance(sock, ClientsListener) and sock.knows(addr):
+                return sock
+        return None
+
     # -- addresses -------------------------------------------------------------------------------
 
     def locate(
@@ -107,12 +117,13 @@ class Locator:
             _LOG.info("no way to %r", uri)
             done(())
         elif asked.step is _NOTHING:
-            sock = self.listener(asked.default, asked.host, preferred)
+            addr = asked.host, asked.port or DEFAULT_PORT
+            sock = self._of_client(addr) if asked.default == "ws" else None
+            sock = sock or self.listener(asked.default, asked.host, preferred)
             if sock is None:
                 _LOG.info("no %s listener to reach %s", asked.default, asked.host)
                 done(())
                 return
-            addr = asked.host, asked.port or DEFAULT_PORT
             done((Destination(sock, addr, asked.name),))
         else:
             found = functools.partial(self._found, uri, preferred, done)

@@ -166,6 +166,10 @@ class WebSocketListener(Bound):
 
     # -- sending -----------------------------------------------------------------------------------
 
+    def knows(self, addr: Address) -> bool:
+        """Whether a client is connected from ``addr``."""
+        return addr in self._clients
+
     def flow(self, addr: Address, name: str = "") -> WebSocketFlow:
         """The way to the client that is connected from ``addr``."""
         del name

@@ -36,7 +36,11 @@ class Peer:
 
     def __init__(self, port: int, proxy: Address, host: str = "127.0.0.1") -> None:
         self.sock = self._open(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        self.sock.bind((host, port))
+        try:
+            self.sock.bind((host, port))
+        except OSError:
+            self.sock.close()
+            raise
         self.proxy = proxy
         self.host, self.port = host, int(self.sock.getsockname()[1])
         self.pending: list[Message] = []

@@ -12,6 +12,7 @@ from .peer import Callee, Caller, Leg
 from .ports import free_port
 from .sipp import Sipp
 from .stream import StreamCallee, StreamCaller
+from .websocket import WebCallee, WebCaller
 
 
 @dataclass
@@ -37,13 +38,14 @@ class Phones:
         self._sipps: list[Sipp] = []
 
     def caller(self, daemon: Daemon, *, callid: str = "", **more: Any) -> Caller:
-        """tls: contexts of a phone that speaks TLS; kind: "tcp" for one that speaks TCP."""
+        """kind: the daemon's listener that it speaks to; tls: contexts for "tls" and "wss"."""
         port = more.pop("port", 0) or free_port()
         kind = more.pop("kind", "udp")
         if kind == "udp":
             phone = Caller(port, daemon.address, callid or self.callid, **more)
         else:
-            phone = StreamCaller(port, daemon.where(kind), callid or self.callid, **more)
+            sort = WebCaller if kind.startswith("ws") else StreamCaller
+            phone = sort(port, daemon.where(kind), callid or self.callid, **more)
         self._peers.append(phone)
         return phone
 
@@ -53,7 +55,8 @@ class Phones:
         if kind == "udp":
             phone = Callee(port, daemon.address, callid or self.callid, **more)
         else:
-            phone = StreamCallee(port, daemon.where(kind), callid or self.callid, **more)
+            sort = WebCallee if kind.startswith("ws") else StreamCallee
+            phone = sort(port, daemon.where(kind), callid or self.callid, **more)
         self._peers.append(phone)
         return phone
 

@@ -1,0 +1,171 @@
+"""SIP over WebSocket (RFC 7118): browsers, which cannot be connected to, on either side."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from tests.sip.harness.certs import Authority
+from tests.sip.harness.daemon import T1, Daemon, Route
+from tests.sip.harness.peer import Callee, Caller, response
+from tests.sip.harness.phones import Call, Phones
+from tests.sip.harness.ports import free_port
+from tests.sip.harness.stream import Contexts, contexts
+from tests.sip.harness.websocket import Refused, WebCallee, WebCaller, WebSocket
+
+NOWHERE = "sip:alice@df7jal23ls0d.invalid;transport=ws"
+DESK = free_port()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def daemon(start_daemon: Callable[..., Daemon], authority: Authority) -> Daemon:
+    own = authority.issue()
+    return start_daemon(
+        sip={"t1": T1, "t4": 0.5},
+        kinds=("udp", "tcp", "ws", "wss"),
+        routes=[Route("desk", (DESK,), fix_contact=True)],
+        tables={
+            "sip.stream": {"idle_timeout": 3.0, "ping_interval": 0.5},
+            "sip.tls": {
+                "certificate": str(own.certificate),
+                "private_key": str(own.private_key),
+                "ca_file": str(authority.ca_file),
+            },
+        },
+    )
+
+
+@pytest.fixture(params=["ws", "wss"])
+def browser(request: pytest.FixtureRequest, authority: Authority) -> dict[str, Any]:
+    """What makes a phone a browser."""
+    tls: Contexts | None = contexts(authority) if request.param == "wss" else None
+    return {"kind": request.param, "tls": tls}
+
+
+def talk(caller: Caller, callee: Callee) -> Call:
+    caller.invite(f"sip:bob@{callee.hostport}{callee.where}")
+    callee.take()
+    callee.ring()
+    caller.expect(180)
+    callee.answer()
+    a = caller.ack(caller.expect(200, "INVITE"))
+    callee.expect("ACK")
+    return Call(caller, callee, a, callee.leg())
+
+
+@pytest.fixture(params=["from-browser", "to-browser", "between-browsers"])
+def call(
+    request: pytest.FixtureRequest, daemon: Daemon, phones: Phones, browser: dict[str, Any]
+) -> Call:
+    calling, called = (
+        {"from-browser": (browser, {}), "to-browser": ({}, browser)}
+    ).get(request.param, (browser, browser))  # fmt: skip
+    return talk(phones.caller(daemon, **calling), phones.callee(daemon, **called))
+
+
+def test_a_whole_call(daemon: Daemon, phones: Phones, call: Call) -> None:
+    assert call.callee.invite.get("Via").startswith(f"SIP/2.0/{call.callee.via} ")
+    call.a.transact("INVITE", call.callee)
+    call.b.transact("INVITE", call.caller)
+    call.b.bye(call.caller)
+    daemon.wait_ended(phones.callid)
+
+
+def test_both_sides_are_told_of_a_kill(daemon: Daemon, phones: Phones, call: Call) -> None:
+    daemon.wait_state(phones.callid, 4, legs=1)
+    assert daemon.kill("http", phones.callid, call.caller.tag, call.callee.tag) == (200, "OK")
+    for phone in (call.caller, call.callee):
+        phone.send(response(phone.expect("BYE"), 200))
+    daemon.wait_ended(phones.callid)
+
+
+def test_a_kill_while_it_rings(daemon: Daemon, phones: Phones, browser: dict[str, Any]) -> None:
+    caller, callee = phones.caller(daemon, **browser), phones.callee(daemon, **browser)
+    caller.invite(f"sip:bob@{callee.hostport}{callee.where}")
+    callee.take()
+    callee.ring()
+    caller.expect(180)
+    assert daemon.kill("http", phones.callid, caller.tag, callee.tag) == (200, "OK")
+    caller.ack_failure(caller.expect(488))
+    callee.take_cancel()
+    daemon.wait_ended(phones.callid)
+
+
+def test_a_browser_that_does_not_know_where_it_is(daemon: Daemon, phones: Phones) -> None:
+    """Its Contact and Via name nobody; with fix_contact it is told of the kill all the same."""
+    caller, callee = phones.caller(daemon, kind="ws"), phones.callee(daemon, port=DESK)
+    caller.contact = NOWHERE
+    caller.invite(f"sip:desk@{daemon.hostport}")
+    callee.take()
+    callee.answer()
+    caller.ack(caller.expect(200, "INVITE"))
+    callee.expect("ACK")
+    daemon.wait_state(phones.callid, 4, legs=1)
+    assert daemon.kill("http", phones.callid, caller.tag, callee.tag) == (200, "OK")
+    bye = caller.expect("BYE")
+    assert bye.uri == NOWHERE
+    caller.send(response(bye, 200))
+    callee.send(response(callee.expect("BYE"), 200))
+    daemon.wait_ended(phones.callid)
+
+
+def test_a_browser_that_has_gone(daemon: Daemon, phones: Phones) -> None:
+    """Nobody can be connected to: the call fails at once, and is not left ringing."""
+    caller, callee = phones.caller(daemon), phones.callee(daemon, kind="ws")
+    callee.close()
+    caller.invite(f"sip:bob@{callee.hostport};transport=ws")
+    caller.ack_failure(caller.expect_any(480, 500, 503))
+    daemon.wait_ended(phones.callid)
+
+
+def test_a_browser_that_goes_while_it_rings(daemon: Daemon, phones: Phones) -> None:
+    caller, callee = phones.caller(daemon), phones.callee(daemon, kind="ws")
+    caller.invite(f"sip:bob@{callee.hostport};transport=ws")
+    callee.take()
+    callee.close()
+    caller.ack_failure(caller.expect_any(500, 503))
+    daemon.wait_ended(phones.callid)
+
+
+def test_pings(daemon: Daemon, phones: Phones) -> None:
+    """The daemon pings, and answers CRLF pings too (RFC 7118 6)."""
+    caller = phones.caller(daemon, kind="ws")
+    assert isinstance(caller, WebCaller)
+    caller.send(b"\r\n\r\n")
+    caller.pump(1.5)
+    assert caller.seen[0].raw == b"\r\n"
+    while not caller.connection.pings:
+        assert not caller.connection.closed
+        caller.pump(1.0)
+
+
+@pytest.mark.parametrize(("protocol", "code"), [("", "400"), ("chat", "400")])
+def test_another_protocol_is_refused(daemon: Daemon, protocol: str, code: str) -> None:
+    with (
+        closing(socket.create_connection(daemon.where("ws"), 5)) as sock,
+        pytest.raises(Refused, match=f"HTTP/1.1 {code} "),
+    ):
+        WebSocket(sock, daemon.at("ws"), protocol)
+
+
+def test_garbage_in_a_frame(daemon: Daemon, phones: Phones) -> None:
+    """It is dropped, or its connection is; others do not notice."""
+    bad, good = phones.callee(daemon, kind="ws"), phones.callee(daemon, kind="ws")
+    assert isinstance(bad, WebCallee)
+    for garbage in (b"\x00", b"hello", b"\xff\xfe" * 500, b"INVITE", b" \r\n" * 100):
+        bad.send(garbage)
+        bad.pump(0.1)
+        if bad.connection.closed:
+            break
+    good.callid = ""
+    good.barrier()
+    daemon.check_log()
