@@ -111,15 +111,26 @@ def party_tag(value: str, header: str) -> str:
     """The tag of a From or To value, "" if there is none; BadMessage names ``header``."""
     if '"' not in value:
         # The common form, without a pattern: the tag is the last parameter.
-        address, found, tag = value.rpartition(">;tag=")
-        if found and "<" in address and tag.replace("-", "").isalnum() and tag.isascii():
+        address, found, tag = value.partition(">;tag=")
+        start = address.find("<") if found else -1
+        if (
+            start >= 0
+            and tag.replace("-", "").isalnum()
+            and tag.isascii()
+            and ";" not in address[:start]
+        ):
             return tag
     return tag_of(name_addr(value, header).params)
 
 
 def via(value: str) -> Via:
     """Read one Via value."""
-    if value.startswith("SIP/2.0/UDP ") and ";;" not in value:
+    if (
+        value.startswith("SIP/2.0/UDP ")
+        and ";;" not in value
+        and '"' not in value
+        and value.find(" ", 12) < 0
+    ):
         # The common form, without a pattern.
         end = value.find(";")
         where = _sent_by(value[12:end]) if 12 < end < 300 else None

@@ -18,7 +18,7 @@ from dlgmgmt.sip.startline import read_start
 
 _LINE_END = re.compile(r"\r?\n")
 # The look-behind keeps it linear: a run of blanks is tried once, from its first one.
-_FOLD = re.compile(r"(?<![ \t])[ \t]*+\r?\n[ \t]++")
+_FOLD = re.compile(r"(?<![ \t])[ \t]*+(?:\r?\n[ \t]++)++")
 _CSEQ = re.compile(rf"([0-9]{{1,10}})\s++({TOKEN})", re.ASCII)
 _END = re.compile(rb"\r?\n\r?\n")
 
@@ -377,8 +377,9 @@ class Message:
 
 
 def _value(line: str) -> str:
-    text = line[line.find(":") + 1 :].strip(" \t")
-    return _FOLD.sub(" ", text).strip(" \t") if "\n" in text else text
+    text = line[line.find(":") + 1 :]
+    # Before it is stripped: a last line of nothing but blanks is a fold too.
+    return (_FOLD.sub(" ", text) if "\n" in text else text).strip(" \t")
 
 
 def _first_value_end(line: str) -> int:

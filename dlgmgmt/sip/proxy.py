@@ -10,6 +10,7 @@ from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.tracker import Tracker
 from dlgmgmt.sip import build, grammar
+from dlgmgmt.sip.branch import Branch
 from dlgmgmt.sip.context import ResponseContext
 from dlgmgmt.sip.core import Counters
 from dlgmgmt.sip.errors import BadMessage, NotSip
@@ -129,6 +130,11 @@ class Proxy:
             # RFC 6026 8.9: a reply that matches no transaction is not forwarded.
             self.counters.stray_replies += 1
             return
+        if isinstance(transaction.user, Branch) and _has_lone_via(msg):
+            # 16.7 point 3: it says of itself that it is for nobody behind this proxy.
+            self.counters.bad_replies += 1
+            _QUIET.info("reply dropped: no Via but the own")
+            return
         transaction.receive(msg)
 
     def _request(
@@ -176,7 +182,8 @@ class Proxy:
         low = params.lower()
         rport = "rport" in low and grammar.param(params, "rport") == ""
         if rport or via.host.strip("[]") != host:
-            text = msg.top_via_text()
+            # What may end in a semicolon must not go on with a second one.
+            text = msg.top_via_text().rstrip("; ")
             if rport:
                 text = _RPORT.sub(f";rport={port}", text, count=1)
             msg.set_top_via(f"{text};received={host}")
@@ -328,3 +335,7 @@ class Proxy:
 
 def _default_port(via: Via) -> int:
     return DEFAULT_PORTS.get(via.transport.lower(), DEFAULT_PORT)
+
+
+def _has_lone_via(msg: Message) -> bool:
+    return msg.names.count("via") == 1 and "," not in msg.line("via")
