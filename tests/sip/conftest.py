@@ -46,8 +46,7 @@ def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire | str]:
         return
     yield capture
     files = capture.end()
-    ports = senders()
-    found = findings(files, ports["udp"], ports["tcp"], ports["phone"])
+    found = findings(files, senders())
     assert not found, "tshark finds fault with what the daemon has sent:\n" + "\n".join(found)
     assert not capture.dropped(), f"dumpcap has lost {capture.dropped()} packets"
     for path in files:

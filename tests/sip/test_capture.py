@@ -42,7 +42,7 @@ def test_what_is_wrong_is_found(captures: Wire, tmp_path: Path, kind: str) -> No
         for data in (GOOD, message, GOOD):
             _say(kind, port, data)
     files = own.end()
-    found = wire.findings(files, *(({port}, set()) if kind == "udp" else (set(), {port})), set())
+    found = wire.findings(files, {kind: {port}})
     # Of a stream only what has an end is taken for a message.
     wanted = len(BAD) if kind == "udp" else len(BAD) - len({"no-end", "cut", "no-sip"})
     assert len(found) == wanted, "\n".join(found)

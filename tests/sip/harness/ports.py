@@ -16,11 +16,11 @@ LOW, HIGH = 10_240, 32_000
 _START = LOW + (os.getpid() * 613) % (HIGH - LOW)
 _candidates: Iterator[int] = itertools.chain(range(_START, HIGH), range(LOW, _START))
 
-_senders: dict[str, set[int]] = {"udp": set(), "tcp": set(), "phone": set()}
+_senders: dict[str, set[int]] = {kind: set() for kind in ("udp", "tcp", "ws", "phone")}
 
 
 def sends_from(kind: str, port: int) -> None:
-    """Note a port that a daemon sends from ("udp", "tcp"), or may connect to ("phone")."""
+    """Note a port that a daemon sends from, or, as "phone", may connect to over TCP."""
     if kind in _senders:
         _senders[kind].add(port)
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .programs import Program
@@ -74,25 +74,26 @@ class Wire:
         return int(found[1]) if found else 0
 
 
-def findings(
-    files: Iterable[Path], udp: set[int], tcp: set[int], phones: set[int], limit: int = 10
-) -> list[str]:
-    """What tshark finds wrong with messages from the ports ``udp`` and ``tcp``.
+def findings(files: Iterable[Path], ports: Mapping[str, set[int]], limit: int = 10) -> list[str]:
+    """What tshark finds wrong with the messages from some ports.
 
-    phones: ports that the daemon connects to over TCP, from any port.
+    ports: by transport, "udp", "tcp" and "ws"; "phone": those that are connected to, over TCP.
     """
-    senders = []
-    if udp:
-        # What it does not take for SIP at all is wrong too.
-        senders.append(f"(udp.srcport in {_set(udp)} && !icmp && !icmpv6 && ({_BAD} || !sip))")
-    if tcp:
-        senders.append(f"(tcp.srcport in {_set(tcp)} && {_BAD})")
-    if phones:
-        senders.append(f"(tcp.dstport in {_set(phones)} && {_BAD})")
+    decode, senders = [], []
+    for kind, field, dissector in (
+        ("udp", "udp.srcport", "sip"),
+        ("tcp", "tcp.srcport", "sip"),
+        ("phone", "tcp.dstport", "sip"),
+        ("ws", "tcp.srcport", "http"),
+    ):
+        some = ports.get(kind)
+        if some:
+            decode += [f"{field[:3]}.port=={port},{dissector}" for port in sorted(some)]
+            # Whatever of a datagram is not taken for SIP at all is wrong too.
+            wrong = f"!icmp && !icmpv6 && ({_BAD} || !sip)" if kind == "udp" else _BAD
+            senders.append(f"({field} in {_set(some)} && {wrong})")
     if not senders:
         return []
-    decode = [f"udp.port=={port},sip" for port in sorted(udp)]
-    decode += [f"tcp.port=={port},sip" for port in sorted(tcp | phones)]
     rules = [argument for rule in decode for argument in ("-d", rule)]
     found: list[str] = []
     for path in files:
