@@ -313,6 +313,37 @@ def test_more_than_content_length_goes_no_further(home: House) -> None:
     assert home.bob.one("INVITE").body == b""
 
 
+# -- replies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [180, 200, 404])
+def test_a_reply_without_a_further_via_goes_nowhere(home: House, status: int) -> None:
+    """RFC 3261 16.7 point 3; who sent it may yet send a better one."""
+    home.alice.invite("1")
+    home.alice.one("100")
+    invite = home.bob.one("INVITE")
+    further = f"Via: {invite.all('Via')[1]}\r\n"
+    lone = home.bob.reply(invite, 180).raw.replace(further.encode(), b"")
+    home.alice.one("180")
+    home.bob.send(lone.replace(b"SIP/2.0 180", f"SIP/2.0 {status}".encode()))
+    assert home.world.take() == []
+    assert home.world.proxy.counters.bad_replies == 1
+    home.bob.reply(invite, 486)
+    home.alice.one("486")
+
+
+def test_vias_of_a_reply_may_be_on_one_line(home: House) -> None:
+    home.alice.invite("1", method="OPTIONS")
+    options = home.bob.one("OPTIONS")
+    own, further = options.all("Via")
+    lines = f"Via: {own}\r\nVia: {further}\r\n"
+    for name in ("From", "To", "Call-ID", "CSeq"):
+        lines += f"{name}: {options[name]}\r\n"
+    one = lines.replace("\r\nVia:", ",", 1)
+    home.bob.send(f"SIP/2.0 200 OK\r\n{one}\r\n".encode())
+    assert home.alice.one("200").all("Via") == [further]
+
+
 # -- loops, spirals and merged requests ------------------------------------------------------------
 
 
