@@ -170,6 +170,10 @@ class _Around:
 class _Backend(_Around):
     """asyncio's, with sockets that let no long answer in."""
 
+    def datagram_connection_required(self) -> bool:
+        # A connected socket gets nobody else's datagrams, and hears of a port without a server.
+        return True
+
     async def make_socket(self, af: int, socktype: int, *args: Any, **kwargs: Any) -> _Around:
         inner = await self._inner.make_socket(af, socktype, *args, **kwargs)
         return _Datagrams(inner) if socktype == socket.SOCK_DGRAM else _Stream(inner)

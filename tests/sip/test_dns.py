@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.sip.harness.daemon import Daemon
+from tests.sip.harness.daemon import Daemon, poll
 from tests.sip.harness.dnsmasq import BINARY, Dnsmasq
-from tests.sip.harness.message import Message, build
-from tests.sip.harness.peer import Callee, Caller, new_branch, response
+from tests.sip.harness.message import build
+from tests.sip.harness.peer import Callee, new_branch, response
 from tests.sip.harness.phones import Phones
 from tests.sip.harness.ports import free_port
+from tests.sip.harness.site import Site
 
 pytestmark = pytest.mark.skipif(
     BINARY is None,
@@ -25,8 +26,6 @@ T1 = 0.03
 SILENCE = 64 * T1
 """Until a server that says nothing counts as dead."""
 BACK_OFF = 4.0
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -41,50 +40,6 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Dn
     yield start
     for server in started:
         server.stop()
-
-
-class Site:
-    """A domain whose servers are phones: 127.0.0.2 before 127.0.0.3 before 127.0.0.4."""
-
-    def __init__(self, phones: Phones, daemon: Daemon, dns: Dnsmasq, port: int) -> None:
-        self.phones, self.daemon, self.dns = phones, daemon, dns
-        self.first, self.second, self.third = (
-            phones.callee(daemon, host=f"127.0.0.{number}", port=port) for number in (2, 3, 4)
-        )
-
-    @property
-    def servers(self) -> tuple[Callee, Callee, Callee]:
-        return self.first, self.second, self.third
-
-    def call(self) -> Caller:
-        """A further call to the domain."""
-        callid = f"{self.phones.callid}-{next(_numbers)}"
-        for server in self.servers:
-            server.drain()
-            server.pending.clear()
-            server.callid = callid
-        caller = self.phones.caller(self.daemon, callid=callid)
-        caller.invite("sip:bob@site.example")
-        return caller
-
-    def complete(self, caller: Caller, callee: Callee, invite: Message | None = None) -> Message:
-        """``callee`` takes the call, and the caller hangs up; returns the INVITE."""
-        if invite is None:
-            invite = callee.take()
-        callee.call = invite
-        callee.ring()
-        caller.expect(180)
-        callee.answer()
-        leg = caller.ack(caller.expect(200, "INVITE"))
-        callee.expect("ACK")
-        leg.bye(callee)
-        self.daemon.wait_ended(caller.callid)
-        return invite
-
-    def heard(self, server: Callee) -> int:
-        """The INVITEs of the current call that have come to a server, without copies."""
-        server.drain()
-        return sum(each.method == "INVITE" for each in server.pending)
 
 
 def _records(port: int) -> list[str]:
@@ -365,6 +320,35 @@ def test_a_name_that_does_not_exist(site: Site) -> None:
     again.invite("sip:bob@nowhere.example")
     again.ack_failure(again.expect_any(500))
     assert site.dns.queries("nowhere.example") == asked
+
+
+def test_sighup_changes_the_name_server(
+    phones: Phones, serve: Callable[..., Dnsmasq], start_daemon: Callable[..., Daemon]
+) -> None:
+    port = free_port()
+    old, new = (
+        serve(f"--srv-host=_sip._udp.moved.example,127.0.0.{number},{port}") for number in (2, 3)
+    )
+    daemon = start_daemon(sip={"t1": T1, "t4": 0.2}, tables=_dns(old))
+    before, after = (phones.callee(daemon, host=f"127.0.0.{each}", port=port) for each in (2, 3))
+    caller = phones.caller(daemon)
+    caller.invite("sip:bob@moved.example")
+    before.take()
+    before.refuse(486)
+    before.expect("ACK")
+    caller.ack_failure(caller.expect(486))
+    config = daemon.folder / "dlgmgmt.toml"
+    config.write_text(config.read_text().replace(old.address, new.address))
+    daemon.process.send_signal(signal.SIGHUP)
+    poll(lambda: "reloaded, parameters changed: 1" in daemon.stderr(), 10, daemon.stderr)
+    again = phones.caller(daemon, callid=f"{phones.callid}-again")
+    after.callid = again.callid
+    again.invite("sip:bob@moved.example")
+    after.take()
+    after.refuse(486)
+    after.expect("ACK")
+    again.ack_failure(again.expect(486))
+    assert not before.unread()
 
 
 def test_a_refused_connection_costs_no_time(
