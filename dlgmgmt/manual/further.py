@@ -69,17 +69,18 @@ MESSAGE_FUNCTIONS = (
         'msg.set_destination("sip:192.0.2.7:5080")',
     ),
     _function(
-        "msg.append_hf(line)",
+        "msg.append_hf(line) -> bool",
         "add a header line",
         """
         "Name: value", at the end of the headers; its variables are expanded. In branch_route
-        for that branch alone. Headers that the proxy writes itself, or that identify the call,
-        are refused.
+        for that branch alone, in failure_route for the targets that are tried next. Headers
+        that the proxy writes itself, or that identify the call, are refused. False where
+        variables make the line longer than 4096 characters.
         """,
         'msg.append_hf("P-Account: $avp(account)")',
     ),
     _function(
-        "msg.append_to_reply(line)",
+        "msg.append_to_reply(line) -> bool",
         "add a header line to the reply of send_reply()",
         """
         As append_hf.
@@ -123,14 +124,14 @@ MESSAGE_FUNCTIONS = (
         """,
     ),
     _function(
-        "msg.setflag(flag)",
+        "msg.setflag(flag) -> bool",
         "set a flag of the transaction",
         """
         0 to 31, for this request and its replies; see dlg_flag for one with a meaning.
         """,
     ),
     _function(
-        "msg.resetflag(flag)",
+        "msg.resetflag(flag) -> bool",
         "clear a flag of the transaction",
         """
         As setflag.

@@ -18,8 +18,10 @@ FUNCTIONS = (
             once more. For a profile without values the value is dropped; one with values needs
             one. In the request route of a new call it may stand before dlg_manage(): it then
             waits for the dialog. False where there is no dialog and none can come; an unknown
-            profile is an error that names the known ones. At most 64 insertions of one call.
-            It leaves all its profiles the moment it ends, whatever ends it.
+            profile is an error that names the known ones. At most 64 insertions of one call,
+            of values of 1024 characters: a longer one is an error, or, if it came from a
+            variable, False and a line in the log. It leaves all its profiles the moment it
+            ends, whatever ends it.
             """,
         example='dlg.set_dlg_profile("caller", "$fu")',
     ),
@@ -79,8 +81,9 @@ FUNCTIONS = (
         signature="dlg.dlg_isflagset(flag) -> bool",
         text="""
             A dialog has 32 flags, 0 to 31, clear at first; they stay with it for its life and
-            are shown as sflags. The index is a number or a text whose variables expand to one;
-            anything else is an error. The flags of the message (msg.setflag) are others.
+            are shown as sflags. The index is a number or a text whose variables expand to one.
+            Anything else is an error, or, if it came from a variable, False and a line in the
+            log. The flags of the message (msg.setflag) are others.
             """,
         example="if dlg.dlg_isflagset(3): ...",
     ),
@@ -93,7 +96,7 @@ FUNCTIONS = (
         text="""
             In the request route of a new call it may stand before dlg_manage(): the dialog
             starts with it. False where there is no dialog and none can come. An index outside
-            of 0 to 31 is an error.
+            of 0 to 31 is an error; for one from a variable, as with dlg_isflagset.
             """,
         example='dlg.dlg_setflag("$avp(flag)")',
     ),
@@ -213,8 +216,9 @@ FUNCTIONS = (
         signature="dlg.dlg_set_timeout(seconds) -> bool",
         text="""
             From the ACK, or from now for a call that has it already. A number of seconds above
-            0, or a text whose variables expand to one; anything else is an error. Later
-            requests within the call restart this time, not default_timeout.
+            0, or a text whose variables expand to one. Anything else is an error, or, if it
+            came from a variable, False and a line in the log. Later requests within the call
+            restart this time, not default_timeout.
             """,
         example='dlg.dlg_set_timeout("$avp(credit)")',
     ),
