@@ -36,6 +36,7 @@ from dlgmgmt.sip.validate import check_request, check_target
 
 _QUIET = Quiet(logging.getLogger(__name__))
 
+_RECEIVED = re.compile(r";\s*received\s*(?:=[^;,\"]*)?(?=;|$)", re.IGNORECASE)
 _RPORT = re.compile(r";\s*rport(?=\s*(?:;|$))", re.IGNORECASE)
 _KEEPALIVE = b"\r\n\0 "
 
@@ -181,9 +182,13 @@ class Proxy:
         params = via.params
         low = params.lower()
         rport = "rport" in low and grammar.param(params, "rport") == ""
-        if rport or via.host.strip("[]") != host:
+        spoofed = "received" in low and grammar.param(params, "received") is not None
+        if rport or spoofed or via.host.strip("[]") != host:
             # What may end in a semicolon must not go on with a second one.
             text = msg.top_via_text().rstrip("; ")
+            if spoofed:
+                # Only who receives it may say so.
+                text = _RECEIVED.sub("", text)
             if rport:
                 text = _RPORT.sub(f";rport={port}", text, count=1)
             msg.set_top_via(f"{text};received={host}")

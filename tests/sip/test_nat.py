@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from dlgmgmt.routing import default_script
 from tests.sip.harness.daemon import Daemon, Route
 from tests.sip.harness.message import Message
 from tests.sip.harness.peer import Callee, Caller, Leg, Peer, response
 from tests.sip.harness.phones import Call, Phones
 from tests.sip.harness.ports import free_port
 
+SCRIPT = Path(default_script.__file__).read_text()
+
 ALICES = "sip:alice@10.9.9.9:5070"
 BOBS = "sip:bob@10.9.9.9:5071"
 
 
-@pytest.fixture(scope="module")
-def fixing(start_daemon: Callable[..., Daemon]) -> Daemon:
+@pytest.fixture(scope="module", params=["", SCRIPT], ids=["routes", "script"])
+def fixing(start_daemon: Callable[..., Daemon], request: pytest.FixtureRequest) -> Daemon:
+    """Without a script, and with the one that does the same."""
     return start_daemon(
+        script=request.param,
         sip={"t1": 0.1, "t4": 0.5},
         routes=[Route("9", (free_port(),), fix_contact=True)],
         kinds=("udp", "tcp"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,6 @@ from dlgmgmt.sip.keepalive import Keepalive
 from dlgmgmt.sip.settings import Route
 from tests.unit.sip.conftest import Make
 from tests.unit.sip.harness import (
-    ALICE,
     BOB,
     DIALOGS,
     ERIN,
@@ -22,6 +20,7 @@ from tests.unit.sip.harness import (
     Sip,
     World,
 )
+from tests.unit.sip.hidden import NATTED, Hidden
 
 FIXING = replace(
     SETTINGS,
@@ -32,19 +31,6 @@ FIXING = replace(
         Route(("sip:10.0.1.1",), user_prefix="9"),
     ),
 )
-NATTED = "203.0.113.7", 41022
-"""Where the NAT sends Alice's messages from."""
-
-
-class Hidden(Phone):
-    """A phone that says in Via and Contact where it believes itself to be."""
-
-    @property
-    def contact(self) -> str:
-        return f"sip:{self.name}@10.9.9.9:5062"
-
-    def via(self, branch: str) -> str:
-        return f"SIP/2.0/UDP 10.9.9.9:5062;branch={branch};rport"
 
 
 @pytest.fixture
@@ -73,42 +59,6 @@ def byes(world: World) -> dict[tuple[str, int], Sip]:
 
 ALICES = "sip:alice@10.9.9.9:5062;alias=203.0.113.7~41022~1"
 BOBS = "sip:bob@10.9.9.9:5062;alias=10.0.1.1~5060~1"
-
-
-# -- received and rport ----------------------------------------------------------------------------
-
-
-def test_replies_go_to_the_address_and_port_that_the_request_came_from(home: House) -> None:
-    """RFC 3581 4: with the request's Via filled in, which comes back to the phone."""
-    alice = Hidden(home.world, NATTED, "alice")
-    sent = alice.invite("1")
-    invite = home.bob.one("INVITE")
-    mine, hers = invite.all("Via")
-    assert mine.startswith("SIP/2.0/UDP 10.0.0.1:5060;")
-    assert f"branch={sent.branch}" in hers
-    assert re.search(r";rport=41022(;|$)", hers)
-    assert re.search(r";received=203\.0\.113\.7(;|$)", hers)
-    home.bob.reply(invite, 486)
-    trying, busy = alice.inbox()
-    assert (trying.what, busy.what) == ("100", "486")
-    assert busy["Via"] == hers
-    alice.ack_failure(sent, busy)
-
-
-def test_without_rport_the_port_is_that_of_the_via(home: House) -> None:
-    """RFC 3261 18.2.2: the address is that of the packet, the port that of the Via."""
-    alice = Phone(home.world, NATTED, "alice")
-    data = home.alice.invite("1").raw
-    home.world.take()
-    home.alice.cancel(Sip(data))
-    home.world.take()
-    alice.send(data.replace(b"c1", b"c2").replace(b"branch=z9hG4bK", b"branch=z9hG4bKx"))
-    (trying,) = [mail for mail in home.world.take() if mail.sip.what == "100"]
-    assert trying.to == ("203.0.113.7", ALICE[1])
-    assert "received=203.0.113.7" in trying.sip["Via"]
-    assert "rport" not in trying.sip["Via"]
-    home.world.advance(34)
-    home.world.take()
 
 
 # -- the mark --------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.nat import marked, take_alias
@@ -113,3 +115,38 @@ def test_the_first_contact_is_marked_and_nothing_else(line: str, new: str) -> No
 def test_other_contacts_are_left_alone(line: str) -> None:
     msg = message(line)
     assert marked(msg, "tcp") is msg
+
+
+PIECES = st.sampled_from(
+    [
+        *'@h.;=~?&<>", *\t\\éA',
+        "sip:",
+        "sips:",
+        ":5060",
+        "alias",
+        "[::1]",
+        "1.2.3.4",
+        "transport=tcp",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=14).map("".join), st.sampled_from(["udp", "tcp", "tls", "ws"]))
+def test_what_is_marked_is_found_again(text: str, kind: str) -> None:
+    """Whatever a Contact looks like: it is left alone, or the mark comes off as it went on."""
+    msg = message(f"Contact: {text}")
+    copy = marked(msg, kind)
+    if copy is msg:
+        return
+    plain = msg.contact_uri
+    assert take_alias(copy.contact_uri) == (plain, f"sip:203.0.113.7:41022;transport={kind}")
+    lines = zip(msg.header_lines, copy.header_lines, strict=True)
+    assert [old.split(":")[0] for old, new in lines if old != new] == ["Contact"]
+
+
+@given(st.lists(PIECES, max_size=14).map("".join))
+def test_any_text_is_an_alias_or_none(text: str) -> None:
+    found = take_alias(text)
+    if found is not None:
+        assert found[0] != text
+        assert take_alias(found[1]) is None

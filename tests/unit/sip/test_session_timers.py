@@ -196,6 +196,17 @@ def test_session_timers_can_be_left_to_the_parties(make: Make) -> None:
     home.answer_all()
 
 
+def test_they_can_be_switched_off_while_a_call_runs(home: House) -> None:
+    call = talk(home, MINUTE)
+    home.world.table.settings = replace(DIALOGS, session_timers=False)
+    silent(home, 300)
+    home.world.table.settings = DIALOGS
+    silent(home, 10)
+    within(home.alice, call.caller, home.bob, "UPDATE", headers=(MINUTE,))
+    home.world.advance(80.25)
+    hung_up(home)
+
+
 @pytest.mark.parametrize(
     "value",
     ["0", "-5", "", "soon", "2147483648", "9" * 400, "12 34", "1e3", "60, 90", "٦٠", "0x3c"],
