@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dlgmgmt.sip import quiet
+
 _ROOT = Path(__file__).parent.parent
 
 
@@ -26,3 +28,9 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on what the developer's shell has set for dlgctl."""
     for name in ("DLGCTL_HTTP", "DLGCTL_FIFO"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_logged_yet() -> None:
+    """What another test has logged a moment ago does not silence this one's lines."""
+    quiet.forget()

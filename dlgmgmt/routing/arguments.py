@@ -14,8 +14,9 @@ from dlgmgmt.routing.decision import Value
 from dlgmgmt.routing.errors import RouteError, ScriptLimit
 from dlgmgmt.routing.pv import compile_template
 from dlgmgmt.routing.run import Run, valid_uri
+from dlgmgmt.sip.quiet import Quiet
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 MAX_PHRASE = 256
 """Characters of a reason; what is longer is cut."""
@@ -39,7 +40,7 @@ def uri(run: Run, value: str, what: str) -> str | None:
         return found
     if template.constant:
         raise RouteError(f"{what}: not a SIP URI: {value[:200]!r}")
-    _LOG.warning("%s: not a SIP URI: %.200r, from %.200r", what, found, value)
+    _QUIET.warning("%s: not a SIP URI: %.200r, from %.200r", what, found, value)
     return None
 
 
@@ -59,7 +60,7 @@ def number(run: Run, value: Value, what: str, limit: int, least: int = 0) -> int
     except RouteError as error:
         if not _has_variable(value):
             raise
-        _LOG.warning("%s, from %.200r", error, value)
+        _QUIET.warning("%s, from %.200r", error, value)
         return None
 
 
@@ -71,7 +72,7 @@ def bounded(run: Run, value: str | int, what: str, limit: int) -> str | None:
     problem = f"{what}: {len(found)} characters, more than {limit}"
     if not _has_variable(value):
         raise ScriptLimit(problem)
-    _LOG.warning("%s, from %.200r", problem, value)
+    _QUIET.warning("%s, from %.200r", problem, value)
     return None
 
 

@@ -33,8 +33,9 @@ from dlgmgmt.sip.hooks import DropPlan, Failed, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.pending import PendingRequest
+from dlgmgmt.sip.quiet import Quiet
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 T = TypeVar("T")
 
@@ -178,7 +179,7 @@ class ScriptRouting:
         if decision.action is Action.DROP:
             return DropPlan()
         if decision.action is Action.NONE:
-            _LOG.warning("request_route neither relayed nor answered a request: answered 500")
+            _QUIET.warning("request_route neither relayed nor answered a request: answered 500")
             return ReplyPlan(500, "No Decision")
         given = state.given
         sequential = given is not None and bool(given.message.to_tag)

@@ -20,8 +20,9 @@ from dlgmgmt.routing.run import MAX_BRANCHES, MAX_VALUE, Run
 from dlgmgmt.sip import build
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.grammar import TOKEN
+from dlgmgmt.sip.quiet import Quiet
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 OWNED = frozenset(
     {
@@ -231,7 +232,7 @@ class ScriptMessage:
         if len(text) > MAX_VALUE:
             if template.constant:
                 raise ScriptLimit(f"{what}: a line of more than {MAX_VALUE} characters")
-            _LOG.warning("%s: %d characters, from %.200r", what, len(text), line)
+            _QUIET.warning("%s: %d characters, from %.200r", what, len(text), line)
             return None
         return text
 
@@ -294,7 +295,7 @@ class ScriptMessage:
         if len(text) > MAX_VALUE or not _PARAMS.fullmatch(text) or not taken.isdisjoint(names):
             if template.constant:
                 raise RouteError(f"record_route: not further URI parameters: {params[:200]!r}")
-            _LOG.warning("record_route: not URI parameters: %.200r", text)
+            _QUIET.warning("record_route: not URI parameters: %.200r", text)
             return False
         self._run.decision.record_route = text.removeprefix(";")
         return True

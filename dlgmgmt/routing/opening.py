@@ -10,8 +10,9 @@ from dlgmgmt.routing.pv import compile_spec
 from dlgmgmt.routing.pv_dialog import number, put_var
 from dlgmgmt.routing.run import Run
 from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.quiet import Quiet
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 
 def open_dialog(run: Run) -> bool:
@@ -85,7 +86,7 @@ def apply_timeout(run: Run) -> None:
     except RouteError:
         seconds = 0
     if seconds == 0:
-        _LOG.warning("%s holds no number of seconds: %.80r; the timeout stays", name, value)
+        _QUIET.warning("%s holds no number of seconds: %.80r; the timeout stays", name, value)
         return
     run.env.table.set_lifetime(dialog, seconds)
     run.forget_view()

@@ -20,9 +20,10 @@ from dlgmgmt.routing.env import RouteEnv, RunInput
 from dlgmgmt.routing.errors import RouteError, ScriptLimit
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.uri import parse_uri
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 MAX_VALUE = 4096
 """Characters of one value, and of one header line."""
@@ -229,7 +230,7 @@ class Run:
         """Decide for ``action``, unless something else was decided before."""
         was = self.decision.action
         if was not in (Action.NONE, action) or (was is action and action is Action.REPLY):
-            _LOG.warning("%s ignored: the script has decided to %s already", what, was.value)
+            _QUIET.warning("%s ignored: the script has decided to %s already", what, was.value)
             return False
         self.decision.action = action
         return True

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 from dlgmgmt.sip.flow import Address, Failed
 from dlgmgmt.sip.framing import Framer, FramingError, Signal
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.settings import StreamSettings
 
 if TYPE_CHECKING:
     from dlgmgmt.sip.streams import StreamListener
 
 _LOG = logging.getLogger(__name__)
+_QUIET = Quiet(_LOG)
 
 _PING = b"\r\n\r\n"
 _PONG = b"\r\n"
@@ -64,7 +66,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         waiting = self._queued if transport is None else transport.get_write_buffer_size()
         if waiting and waiting + len(data) > limit:
-            _LOG.info(
+            _QUIET.info(
                 "%s: %s:%d does not read, %d bytes wait", self.listener.name, *self.peer, waiting
             )
             self.abort()
@@ -155,7 +157,7 @@ class Connection(asyncio.Protocol):
                 tell()
             except Exception:  # noqa: BLE001 - logged
                 # The others must be told.
-                _LOG.exception("failed on a lost connection")
+                _QUIET.exception("failed on a lost connection")
 
     def close(self) -> None:
         """Close it once what was sent has gone out."""
@@ -179,7 +181,7 @@ class Connection(asyncio.Protocol):
                 self.abort()
             return
         if self._partial is not None and now - self._partial > settings.message_timeout:
-            _LOG.info("%s: %s:%d sends no whole message", self.listener.name, *self.peer)
+            _QUIET.info("%s: %s:%d sends no whole message", self.listener.name, *self.peer)
             self.abort()
         elif now - self._heard > settings.idle_timeout and not self._waiting:
             self.close()

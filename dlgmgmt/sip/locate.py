@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dlgmgmt.sip.blocked import Blocked
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.flow import Address, ClientsListener, Destination, Transport
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.resolver import Resolver
 from dlgmgmt.sip.selection import Candidate, Plan, Step, is_numeric, plan
 from dlgmgmt.sip.settings import DnsSettings
@@ -22,7 +23,7 @@ from dlgmgmt.sip.uri import DEFAULT_PORT, MAX_CACHED, parse_uri
 
 __all__ = ["Locator", "is_numeric"]
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 _NOTHING = Step.NOTHING  # looked at for each request
 
 Found = Callable[[Sequence[Destination]], None]
@@ -114,14 +115,14 @@ class Locator:
         """Call ``done`` with the places where ``uri`` can be reached, best first."""
         asked = self._plan(uri) if len(uri) <= MAX_CACHED else self._read(uri)
         if asked is None:
-            _LOG.info("no way to %r", uri)
+            _QUIET.info("no way to %r", uri)
             done(())
         elif asked.step is _NOTHING:
             addr = asked.host, asked.port or DEFAULT_PORT
             sock = self._of_client(addr) if asked.default == "ws" else None
             sock = sock or self.listener(asked.default, asked.host, preferred)
             if sock is None:
-                _LOG.info("no %s listener to reach %s", asked.default, asked.host)
+                _QUIET.info("no %s listener to reach %s", asked.default, asked.host)
                 done(())
                 return
             done((Destination(sock, addr, asked.name),))
@@ -149,7 +150,7 @@ class Locator:
                 addr = candidate.host, candidate.port
                 places.append(Destination(sock, addr, candidate.name))
         if not places:
-            _LOG.info("no way to %r", uri)
+            _QUIET.info("no way to %r", uri)
         done(places)
 
     # -- servers that fail -----------------------------------------------------------------------

@@ -11,10 +11,11 @@ from dlgmgmt.dialog.tracker import TARGET_REFRESH, InviteReply, Match, Tracker
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.session_timer import session_of
 from dlgmgmt.sip.terminate import Terminator
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 
 class InviteObserver:
@@ -39,7 +40,7 @@ class InviteObserver:
             try:
                 self._tracker.invite_reply(dialog, learned)
             except IllegalEvent as error:
-                _LOG.info("%s: %s", dialog.callid, error)
+                _QUIET.info("%s: %s", dialog.callid, error)
             order = dialog.termination
             if order is not None:
                 if reply.status >= 200 and not self._known(to_tag):

@@ -17,9 +17,10 @@ from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.flow import Destination, Flow
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.nat import take_alias
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.transaction import ClientTransaction
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 TIMEOUT = "timeout"
 UNSENDABLE = "unsendable"
@@ -174,7 +175,7 @@ class InDialogSender:
             _, next_hop = way(to)
         except BadMessage as error:
             # A party's own Record-Route that cannot be read.
-            _LOG.info("no way to %r: %s", to.target, error)
+            _QUIET.info("no way to %r: %s", to.target, error)
             done(())
             return
         locator.candidates(next_hop, preferred, done)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 
 from dlgmgmt.sip.hosts import HOSTS, RESOLV_CONF, Hosts
 from dlgmgmt.sip.nameservers import NameServers, NoAnswer
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.selection import (
     Answers,
     Candidate,
@@ -33,7 +34,7 @@ from dlgmgmt.sip.selection import (
 )
 from dlgmgmt.sip.settings import DnsSettings
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 MAX_LOOKUPS = 64
 """Next hops that are being looked up at once; one more fails at once."""
@@ -131,7 +132,7 @@ class Resolver:
             return
         if len(self._waiting) >= MAX_LOOKUPS:
             self.refused += 1
-            _LOG.info("too many look-ups under way, %r is not looked up", asked.host)
+            _QUIET.info("too many look-ups under way, %r is not looked up", asked.host)
             done(())
             return
         self._waiting[asked] = [done]
@@ -156,16 +157,16 @@ class Resolver:
         except StopIteration as stop:
             found = stop.value
         except TimeoutError:
-            _LOG.info("the look-up of %r takes too long", asked.host)
+            _QUIET.info("the look-up of %r takes too long", asked.host)
         except Exception:  # noqa: BLE001 - logged
             # A hostile answer may hit upon a fault; the calls that wait must have theirs.
-            _LOG.exception("the look-up of %r failed", asked.host)
+            _QUIET.exception("the look-up of %r failed", asked.host)
         for done in self._waiting.pop(asked, ()):
             try:
                 done(found)
             except Exception:  # noqa: BLE001 - logged
                 # The others that wait must still be told.
-                _LOG.exception("a call whose next hop was looked up failed")
+                _QUIET.exception("a call whose next hop was looked up failed")
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -237,7 +238,7 @@ class Resolver:
                 records, ttl = await self._servers.ask(question)
             except NoAnswer as error:
                 self.failures += 1
-                _LOG.info("%s %r: %s", question.kind, question.name, error)
+                _QUIET.info("%s %r: %s", question.kind, question.name, error)
                 records, ttl = (), min(settings.negative_ttl, FAILURE_SECONDS)
             else:
                 low, high = settings.min_ttl, settings.max_ttl

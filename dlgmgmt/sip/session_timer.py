@@ -7,8 +7,9 @@ import re
 
 from dlgmgmt.dialog.attributes import MAX_LIFETIME
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.quiet import Quiet
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 _SHOWN = 60
 """Characters of a bad value that are logged."""
@@ -29,5 +30,5 @@ def session_of(reply: Message) -> int:
     seconds = int(match[1]) if match else 0
     if 0 < seconds <= MAX_LIFETIME:
         return seconds
-    _LOG.info("callid=%r: Session-Expires %r ignored", reply.get("call-id"), text[:_SHOWN])
+    _QUIET.info("callid=%r: Session-Expires %r ignored", reply.get("call-id"), text[:_SHOWN])
     return 0

@@ -12,10 +12,11 @@ from dlgmgmt.sip.flow import Flow
 from dlgmgmt.sip.grammar import Via
 from dlgmgmt.sip.guard import Source
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.settings import SipSettings
 from dlgmgmt.sip.transaction import ClientTransaction, ClientUser, ServerTransaction
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 TICK = 0.05
 """Resolution of the transaction timers, seconds."""
@@ -78,7 +79,7 @@ class TransactionStack:
                 callback()
             except Exception:  # noqa: BLE001 - logged
                 # The timers that are due with it must still run.
-                _LOG.exception("timer failed")
+                _QUIET.exception("timer failed")
 
     def new_branch(self, mark: int) -> str:
         """A branch that no other transaction has; it ends in ``mark`` (see outgoing.loop_mark)."""

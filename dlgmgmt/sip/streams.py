@@ -13,10 +13,11 @@ from typing import Protocol
 from dlgmgmt.sip.bound import Bound, family_of, host_text
 from dlgmgmt.sip.connection import Connection
 from dlgmgmt.sip.flow import Address, Failed, Tap
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.settings import Listener, StreamSettings
 from dlgmgmt.sip.tls import TlsContexts
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 Work = Coroutine[None, None, None]
 
@@ -173,7 +174,7 @@ class StreamListener(Bound):
                 sock, address = await loop.sock_accept(self._sock)
             except OSError as error:
                 # Out of file descriptors, say: the connection stays in the backlog.
-                _LOG.warning("%s: cannot accept: %s", self.name, error)
+                _QUIET.warning("%s: cannot accept: %s", self.name, error)
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
                 continue
             peer = (address[0], address[1])
@@ -198,7 +199,7 @@ class StreamListener(Bound):
                 ssl_handshake_timeout=self._handshake_timeout(),
             )
         except (OSError, ssl.SSLError) as error:
-            _LOG.info("%s: no connection with %s:%d: %s", self.name, *peer, _why(error))
+            _QUIET.info("%s: no connection with %s:%d: %s", self.name, *peer, _why(error))
             connection.failed()
             sock.close()
 
@@ -270,7 +271,7 @@ class StreamListener(Bound):
                     ssl_handshake_timeout=self._handshake_timeout(),
                 )
         except (OSError, ssl.SSLError) as error:
-            _LOG.info(
+            _QUIET.info(
                 "%s: no connection to %s:%d: %s", self.name, host_text(host), port, _why(error)
             )
             connection.failed()

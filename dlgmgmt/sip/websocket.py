@@ -16,11 +16,12 @@ from aiohttp import WSMsgType, web
 
 from dlgmgmt.sip.bound import Bound, family_of
 from dlgmgmt.sip.flow import Address, Failed, Tap
+from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.settings import Listener
 from dlgmgmt.sip.streams import Census
 from dlgmgmt.sip.tls import TlsContexts
 
-_LOG = logging.getLogger(__name__)
+_QUIET = Quiet(logging.getLogger(__name__))
 
 _PROTOCOL = "sip"
 _KEEPALIVE = b"\r\n\0 "
@@ -228,7 +229,7 @@ class _Client:
         if self._gone:
             return False
         if self._queued and self._queued + len(data) > self._max:
-            _LOG.info("a WebSocket client does not read, %d bytes wait", self._queued)
+            _QUIET.info("a WebSocket client does not read, %d bytes wait", self._queued)
             self._gone = True
             self._queue.put_nowait(b"")
             return False
@@ -269,4 +270,4 @@ class _Client:
                 tell()
             except Exception:  # noqa: BLE001 - logged
                 # The others must be told.
-                _LOG.exception("failed on a lost connection")
+                _QUIET.exception("failed on a lost connection")

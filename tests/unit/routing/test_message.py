@@ -10,6 +10,7 @@ import pytest
 from dlgmgmt.routing.decision import Action, BranchPlan, Session
 from dlgmgmt.routing.errors import PvError, RouteError, ScriptLimit
 from dlgmgmt.routing.message import OWNED
+from dlgmgmt.sip import quiet
 from tests.unit.routing.harness import Bench, Env, invite, reply, request, within
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -320,6 +321,7 @@ def test_the_first_decision_stands(caplog: pytest.LogCaptureFixture) -> None:
     assert not answered.msg.send_reply(603, "Decline")
     answered.msg.drop()
     assert (answered.decision.action, answered.decision.code) == (Action.REPLY, 486)
+    quiet.forget()
     relayed = Bench()
     relayed.msg.t_relay()
     assert not relayed.msg.send_reply(486, "Busy")
