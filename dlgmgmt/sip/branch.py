@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from dlgmgmt.dialog.wheel import Timer
+from dlgmgmt.sip import build
 from dlgmgmt.sip.flow import Destination
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
@@ -92,6 +93,17 @@ class Branch:
         """Whether a reply is of a place that was given up; a 2xx counts, wherever it is from."""
         return self.tx is not transaction and not 200 <= reply.status < 300
 
+    def send_cancel(self, stack: TransactionStack, extra: str, abandon: Callable[[], None]) -> None:
+        """Send CANCEL; ``abandon`` is called if no final reply comes. extra: header lines."""
+        tx = self.tx
+        # Without its data it has a final reply, which the routing is looking at.
+        if tx is None or self.done or not tx.data:
+            return
+        data = build.hop_request(Message(tx.data), "CANCEL", extra=extra)
+        stack.new_client(tx.branch, "CANCEL", data, tx.flow, _CANCEL).start()
+        # 9.1: without a final reply in 64*T1 the branch counts as cancelled.
+        self.guard = stack.after(64 * stack.t1, abandon)
+
     def stop_timers(self, stack: TransactionStack) -> None:
         """Nothing is waited for any more."""
         if self.timer_c is not None or self.guard is not None:
@@ -110,7 +122,7 @@ class _Cancel:
         """The branch's guard timer ends the wait."""
 
 
-CANCEL = _Cancel()
+_CANCEL = _Cancel()
 
 
 def retry_after(reply: Message) -> int:

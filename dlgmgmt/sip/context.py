@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections import deque
 from collections.abc import Sequence
 
 from dlgmgmt.sip import build
-from dlgmgmt.sip.branch import CANCEL, CHALLENGED, Branch, challenges, rank, retry_after
+from dlgmgmt.sip.branch import CHALLENGED, Branch, challenges, rank, retry_after
 from dlgmgmt.sip.core import Core, Observer
 from dlgmgmt.sip.flow import Destination, Transport
 from dlgmgmt.sip.hooks import Asked, DropPlan, Plan, RelayPlan, ReplyPlan
@@ -19,8 +18,6 @@ from dlgmgmt.sip.outgoing import Outgoing
 from dlgmgmt.sip.renumber import returned
 from dlgmgmt.sip.targets import planned
 from dlgmgmt.sip.transaction import ClientTransaction, ServerTransaction
-
-_LOG = logging.getLogger(__name__)
 
 
 class ResponseContext:
@@ -393,15 +390,7 @@ class ResponseContext:
             branch.cancel_wanted = extra
 
     def _send_cancel(self, branch: Branch, extra: str) -> None:
-        tx = branch.tx
-        # Without its data it has a final reply, which the routing is looking at.
-        if tx is None or branch.done or not tx.data:
-            return
-        stack = self._core.stack
-        data = build.hop_request(Message(tx.data), "CANCEL", extra=extra)
-        stack.new_client(tx.branch, "CANCEL", data, tx.flow, CANCEL).start()
-        # 9.1: without a final reply in 64*T1 the branch counts as cancelled.
-        branch.guard = stack.after(64 * stack.t1, functools.partial(self._abandon, branch))
+        branch.send_cancel(self._core.stack, extra, functools.partial(self._abandon, branch))
 
     def _abandon(self, branch: Branch) -> None:
         if branch.tx is not None:
