@@ -236,12 +236,20 @@ def _call_statistics(engine: SipEngine, table: DialogTable) -> Sequence[tuple[st
 
 
 def _core_statistics(engine: SipEngine) -> Sequence[tuple[str, int]]:
-    counters = engine.proxy.counters
+    counters, guard = engine.proxy.counters, engine.proxy.guard
+    dropped = counters.not_sip + counters.stray_acks + counters.overload
+    refused = guard.counters
     return (
         ("bad_msg_hdr", counters.bad_requests + counters.bad_replies),
         ("drop_replies", counters.stray_replies),
-        ("drop_requests", counters.not_sip + counters.stray_acks + counters.overload),
+        ("drop_requests", dropped + refused.dropped + refused.refused + refused.forbidden),
         ("err_requests", counters.errors),
+        ("flood_dropped", refused.dropped),
+        ("flood_refused", refused.refused),
+        ("flood_sources", len(guard)),
+        ("forbidden", refused.forbidden),
+        ("not_sip", counters.not_sip),
+        ("overload", counters.overload),
         ("rcv_replies", counters.replies),
         ("rcv_requests", counters.requests),
         ("retransmissions", counters.retransmissions),
