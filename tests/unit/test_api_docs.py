@@ -11,8 +11,8 @@ import pytest
 from dlgmgmt.api import DialogApi
 from dlgmgmt.dialog.callbacks import Callbacks, DlgCb
 from dlgmgmt.routing.script import load
-from tests.unit.routing.test_engine import Scripted, hang_up
-from tests.unit.routing.test_engine import home as home  # noqa: PLC0414 - a fixture
+from tests.unit.routing.scripted import Scripted, hang_up
+from tests.unit.routing.scripted import home as home  # noqa: PLC0414 - a fixture
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 COUNT, END = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.routing.test_engine import Scripted, home, track
+from tests.unit.routing.scripted import Scripted, track
 from tests.unit.sip.harness import CAROL, Sip
-
-# The fixture is that of the engine's tests.
-__all__ = ["home"]
 
 
 def try_carol(msg: Any, dlg: Any) -> None:

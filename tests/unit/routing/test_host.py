@@ -14,7 +14,7 @@ from dlgmgmt.dialog.callbacks import Callbacks
 from dlgmgmt.routing.host import ScriptHost
 from dlgmgmt.routing.script import ScriptError
 from dlgmgmt.routing.settings import RoutingSettings
-from tests.unit.routing.test_engine import Calls
+from tests.unit.routing.scripted import Calls
 from tests.unit.sip.harness import House, World, house
 
 HEARS = """

@@ -8,11 +8,8 @@ import pytest
 
 from dlgmgmt.api import DialogApi
 from dlgmgmt.dialog.callbacks import Callbacks
-from tests.unit.routing.test_engine import Scripted, home, track
+from tests.unit.routing.scripted import Scripted, track
 from tests.unit.sip.harness import Sip
-
-# The fixture is that of the engine's tests.
-__all__ = ["home"]
 
 
 def undecided(home: Scripted) -> Sip:
