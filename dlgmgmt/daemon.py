@@ -77,6 +77,7 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
     statistics: dict[str, StatisticsProvider] = {
         "calls": lambda: _call_statistics(engine, table),
         "core": lambda: _core_statistics(engine),
+        "dns": engine.locator.statistics,
         "trace": engine.tracer.statistics,
     }
     if host is not None:

@@ -67,9 +67,9 @@ class SipEngine:
         self.sockets = self._listeners.transports
         self._stack = TransactionStack(settings, monotonic=monotonic, rng=rng)
         self.tracer = Tracer(settings.trace, self._set_taps, self.post)
-        self._locator = Locator(self.sockets, monotonic, settings.dns, rng)
+        self.locator = Locator(self.sockets, monotonic, settings.dns, rng)
         tracker = Tracker(table, self._expired)
-        self.proxy = Proxy(settings, dialog_settings, self._stack, self._locator, tracker)
+        self.proxy = Proxy(settings, dialog_settings, self._stack, self.locator, tracker)
         self._listeners.ask(self.proxy.guard.admits)
         self.terminator = Terminator(
             self.proxy, Terminations(table), self._submit, dialog_settings.dlg_extra_hdrs
@@ -138,7 +138,7 @@ class SipEngine:
         except ListenError as error:
             # The files were there when the configuration was read; the old certificates go on.
             _LOG.error("%s", error)
-        self._locator.use(settings.dns)
+        self.locator.use(settings.dns)
         self.terminator.configure(dialog_settings.dlg_extra_hdrs)
         self.calls.configure(dialog_settings)
 
@@ -156,7 +156,7 @@ class SipEngine:
     def _close(self) -> None:
         self._loop.run_until_complete(self._listeners.stop())
         self._listeners.close()
-        self._locator.close()
+        self.locator.close()
         self.tracer.close()
         self._loop.close()
 

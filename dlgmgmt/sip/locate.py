@@ -61,6 +61,20 @@ class Locator:
         """Give up lookups under way."""
         self.resolver.close()
 
+    def statistics(self) -> Sequence[tuple[str, int]]:
+        """Counters for operators."""
+        resolver, blocked = self.resolver, self.blocked
+        return (
+            ("blocked", blocked.blocked),
+            ("cached", len(resolver)),
+            ("failures", resolver.failures),
+            ("hits", resolver.hits),
+            ("misses", resolver.misses),
+            ("passed_over", blocked.passed_over),
+            ("refused", resolver.refused),
+            ("under_way", resolver.under_way),
+        )
+
     # -- listeners -------------------------------------------------------------------------------
 
     def listener(self, kind: str, host: str, preferred: Transport | None) -> Transport | None:

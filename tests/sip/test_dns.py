@@ -104,6 +104,10 @@ def test_a_dead_and_a_busy_server_are_skipped_and_come_back(site: Site) -> None:
     site.complete(caller, first)
     assert (site.heard(second), site.heard(third)) == (0, 0)
     assert site.dns.queries("_sip._udp.site.example") == 1
+    counted = site.daemon.fifo.call("get_statistics", "dns:")
+    assert b"dns:blocked = 2\n" in counted
+    assert b"dns:passed_over = 2\n" in counted
+    assert b"dns:failures = 0\n" in counted
 
 
 def test_a_retry_after_is_heeded(site: Site) -> None:
