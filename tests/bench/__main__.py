@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import calibrate, hop, listing, lookup
+from tests.bench import calibrate, flood, hop, listing, lookup
 from tests.bench.report import Report
 
 
@@ -16,19 +16,21 @@ def main() -> int:
     """Run the benchmarks; 0 unless one could not run."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--quick", action="store_true", help="smaller runs, rougher figures")
-    parser.add_argument("only", nargs="*", help="hop, listing, lookup; default: all")
+    parser.add_argument("only", nargs="*", help="hop, listing, lookup (these by default), flood")
     options = parser.parse_args()
     chosen = options.only or ["hop", "listing", "lookup"]
     report = Report()
     calibrate.run(report)
-    if shutil.which("sipp") is None and {"hop", "listing"} & set(chosen):
-        print("sipp is not installed: hop and listing cannot be measured", file=sys.stderr)
+    if shutil.which("sipp") is None and {"hop", "listing", "flood"} & set(chosen):
+        print("sipp is not installed: hop, listing and flood cannot be measured", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="dlgmgmt-bench-") as folder:
         if "hop" in chosen:
             hop.run(report, Path(folder), calls=1000 if options.quick else 4000)
         if "listing" in chosen:
             listing.run(report, Path(folder), dialogs=2000 if options.quick else 10_000)
+        if "flood" in chosen:
+            flood.run(report, Path(folder), seconds=10 if options.quick else 90)
     if "lookup" in chosen:
         lookup.run(report, large=20_000 if options.quick else 100_000)
     return 0

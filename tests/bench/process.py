@@ -27,9 +27,12 @@ def free_ports(count: int) -> list[int]:
 
 
 class Daemon:
-    """``dlgmgmt serve`` with one route for everything to ``target`` (a port)."""
+    """``dlgmgmt serve`` with one route for everything to ``target`` (a port).
 
-    def __init__(self, folder: Path, target: int) -> None:
+    prefixes: ports that users which begin so go to.
+    """
+
+    def __init__(self, folder: Path, target: int, prefixes: dict[str, int] | None = None) -> None:
         (self.port,) = free_ports(1)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -39,7 +42,11 @@ class Daemon:
         config = folder / "dlgmgmt.toml"
         config.write_text(
             f'[sip]\nlisten = ["udp:127.0.0.1:{self.port}"]\n'
-            f'[[sip.route]]\ntargets = ["sip:127.0.0.1:{target}"]\n'
+            + "".join(
+                f'[[sip.route]]\nuser_prefix = "{prefix}"\ntargets = ["sip:127.0.0.1:{port}"]\n'
+                for prefix, port in (prefixes or {}).items()
+            )
+            + f'[[sip.route]]\ntargets = ["sip:127.0.0.1:{target}"]\n'
             f'[mi_fifo]\nfifo_name = "{folder}/fifo"\nreply_dir = "{folder}/reply"\n'
             f'[http]\nlisten = "127.0.0.1:{http}"\n'
         )
@@ -84,13 +91,13 @@ class Daemon:
 
 
 class Sipp:
-    """One sipp."""
+    """One sipp. host: its address."""
 
-    def __init__(self, folder: Path, *args: str) -> None:
+    def __init__(self, folder: Path, *args: str, host: str = "127.0.0.1") -> None:
         self.log = folder / f"sipp-{args[1].replace('/', '_')}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                ["sipp", *args, "-i", "127.0.0.1", "-nostdin"],
+                ["sipp", *args, "-i", host, "-nostdin"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
