@@ -45,6 +45,10 @@ class HeaderEdits:
         """Whether there is anything to change."""
         return bool(self.added or self.removed)
 
+    def plus(self, other: HeaderEdits) -> HeaderEdits:
+        """Both changes in one."""
+        return HeaderEdits(self.added + other.added, self.removed | other.removed)
+
 
 @dataclass(slots=True)
 class BranchPlan:

@@ -247,8 +247,8 @@ class ScriptRouting:
             if decision.action is Action.REPLY:
                 plan = _reply_plan(decision)
             elif decision.action is Action.RELAY:
-                targets = _targets(decision.branches, "")
-                plan = RelayPlan(targets, decision.parallel, edits=_edits(decision.headers))
+                targets = _targets(decision.branches, "", decision.headers)
+                plan = RelayPlan(targets, decision.parallel)
             then(plan, decision.provisional)
 
         what = f"failure_route {best} callid={was.message.callid!r}"
@@ -369,13 +369,18 @@ def _reply_plan(decision: Decision) -> ReplyPlan:
     return ReplyPlan(decision.code, decision.reason, headers)
 
 
-def _targets(branches: list[BranchPlan], unmoved: str) -> tuple[Target, ...]:
-    """unmoved: the Request-URI that the proxy would take where its dialog or Route leads."""
+def _targets(
+    branches: list[BranchPlan], unmoved: str, common: HeaderEdits | None = None
+) -> tuple[Target, ...]:
+    """unmoved: the Request-URI that the proxy would take where its dialog or Route leads.
+
+    common: header changes for these branches, and not for those of a later run.
+    """
     return tuple(
         Target(
             "" if plan.uri == unmoved else plan.uri,
             destination=plan.destination,
-            edits=_edits(plan.headers),
+            edits=_edits(plan.headers if common is None else common.plus(plan.headers)),
         )
         for plan in branches
         if not plan.dropped

@@ -298,8 +298,6 @@ class ResponseContext:
             room = self._core.settings.max_branches - len(self._branches)
             targets = planned(plan, self._outgoing.hop, None)[: max(room, 0)]
             if targets:
-                if plan.edits is not None:
-                    self._outgoing.edit(plan.edits)
                 self.start(targets, parallel=plan.parallel)
                 return
         elif isinstance(plan, ReplyPlan):

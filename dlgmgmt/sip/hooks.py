@@ -83,8 +83,7 @@ class Routing(Protocol):
         """All branches have failed; ``then`` gets what is to be done, None for the usual answer.
 
         codes: the final code of each branch. best: the one that would be answered. The targets of
-        a RelayPlan are tried, with its edits besides those that the request has been given; its
-        other fields mean nothing.
+        a RelayPlan are tried; its other fields mean nothing.
         """
 
     def timed_out(self, dialog: Dialog, then: Callable[[], None]) -> bool:

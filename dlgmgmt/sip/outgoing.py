@@ -37,11 +37,6 @@ class Outgoing:
         self._drop_route = hop.changed or bool(hop.routes)
         self._middle = _splice(self._msg, drop_route=self._drop_route)
 
-    def edit(self, edits: Edits) -> None:
-        """Change headers for all branches from now on."""
-        self._msg = self._msg.edited(edits)
-        self._middle = _splice(self._msg, drop_route=self._drop_route)
-
     def build(self, target: Target, branch: str, sock: Transport, host: str) -> bytes:
         """The message for one branch, sent from ``sock`` to the numeric ``host``."""
         msg = self._msg

@@ -46,6 +46,28 @@ def test_headers_are_changed_for_the_next_targets(home: Scripted) -> None:
     home.world.kill_early()
 
 
+def test_each_failure_changes_the_request_as_it_was_relayed_first(home: Scripted) -> None:
+    def failure_route(msg: Any, dlg: Any) -> None:
+        del dlg
+        msg.append_hf(f"X-After: {msg.status}")
+        msg.append_branch("sip:carol@10.0.1.2" if msg.status == 486 else "sip:dave@10.0.1.3")
+        msg.t_relay()
+
+    def branch_route(msg: Any, dlg: Any) -> None:
+        del dlg
+        msg.append_hf(f"X-To: {msg.ruri}")
+
+    home.use(request_route=track, failure_route=failure_route, branch_route=branch_route)
+    busy(home)
+    second = home.carol.one("INVITE")
+    home.carol.reply(second, 404)
+    third = home.dave.one("INVITE")
+    assert (second["X-After"], second["X-To"]) == ("486", "sip:carol@10.0.1.2")
+    assert [value for name, value in third.headers if name == "X-After"] == ["404"]
+    assert third["X-To"] == "sip:dave@10.0.1.3"
+    home.world.kill_early()
+
+
 def test_a_provisional_reply_is_sent_before_the_next_target_is_called(home: Scripted) -> None:
     def failure_route(msg: Any, dlg: Any) -> None:
         msg.send_reply(181, "Is Being Forwarded")
