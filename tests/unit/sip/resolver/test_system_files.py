@@ -67,3 +67,16 @@ async def test_without_servers_the_systems_are_asked(world: World, server: Serve
     world.resolv_conf.write_text("nonsense\n")
     world.now += LOOK
     assert [str(each) for each in world.resolver._servers.resolver.nameservers] == ["127.0.0.1"]
+
+
+async def test_a_host_is_completed_as_the_system_does(world: World, server: Server) -> None:
+    """From the search list; the name of a domain is whole."""
+    world.resolv_conf.write_text("nameserver 127.0.0.1\nsearch none.example example\n")
+    world.new(DnsSettings(timeout=1.0))
+    world.resolver._servers.resolver.port = server.address[1]
+    server.has("host.example", "A", "127.0.0.2")
+    assert await world.find("sip:host:5060") == [("127.0.0.2", 5060)]
+    assert server.asked == ["A host.none.example", "A host.example"]
+    server.asked.clear()
+    assert await world.find("sip:host") == [("127.0.0.2", 5060)]
+    assert server.asked == ["NAPTR host", "SRV _sip._udp.host"]
