@@ -17,7 +17,7 @@ from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.hooks import Asked, Plan, RelayPlan, ReplyPlan, Routing
 from dlgmgmt.sip.hop import Hop, Router, Target, forward_target
 from dlgmgmt.sip.message import Message
-from dlgmgmt.sip.nat import fix_of, fixed_within, marked_reply, marked_request
+from dlgmgmt.sip.nat import NAT_PARAM, fix_of, fixed_within, marked_reply, marked_request
 from dlgmgmt.sip.observe import InviteObserver, RequestObserver
 from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark
 from dlgmgmt.sip.own_dialogs import OwnDialogs
@@ -232,10 +232,10 @@ class Forwarder:
         target = routed(hop)
         match = self.match(msg, hop)
         observer: Observer | None = None
+        fixed = fixed_within(match, msg, server.flow.transport.kind, nat=hop.nat)
+        if fixed is not msg:
+            msg, contact = fixed, fixed.contact_uri
         if match is not None:
-            fixed = fixed_within(match, msg, server.flow.transport.kind)
-            if fixed is not msg:
-                msg, contact = fixed, fixed.contact_uri
             observer = RequestObserver(match, msg.method, msg.cseq[0], contact, self.tracker)
         targets = planned(plan, hop, target or followed(match))
         if not targets:
@@ -253,7 +253,8 @@ class Forwarder:
         context = ResponseContext(self._core, server, outgoing, mark, observer, asked, hop.out)
         if sent is not msg:
             context.number = msg.cseq[0]
-        context.fix = fix_of(match, self.router.is_own_record)
+        nat = hop.nat and not hop.routes
+        context.fix = fix_of(match, self.router.is_own_record, nat=nat)
         server.user = context
         context.start(targets[: self._core.settings.max_branches], parallel=True)
 
@@ -287,11 +288,11 @@ class Forwarder:
         if opened is not None:
             observer = InviteObserver(opened, self.tracker, self.router, self._core.terminator)
         edits = plan.edits if plan is not None else None
-        record = self._record(msg, dialog, plan)
+        fixes = self.router.fixes(hop)
+        record = self._record(msg, dialog, plan, nat=fixes)
         outgoing = Outgoing(msg, hop, server.flow.transport, record, edits)
         context = ResponseContext(self._core, server, outgoing, mark, observer, asked, hop.out)
         server.user = context
-        fixes = self.router.fixes(hop)
         if fixes:
             context.fix = functools.partial(marked_reply, self.router.is_own_record)
         if opened is not None:
@@ -299,7 +300,9 @@ class Forwarder:
             opened.fix_contact = fixes
         context.start(targets[: self._core.settings.max_branches], parallel=parallel)
 
-    def _record(self, msg: Message, dialog: Dialog | None, plan: RelayPlan | None) -> str:
+    def _record(
+        self, msg: Message, dialog: Dialog | None, plan: RelayPlan | None, *, nat: bool
+    ) -> str:
         """The parameters of the own Record-Route value, "" for none."""
         if plan is None:
             if dialog is None and msg.method not in _DIALOG_METHODS:
@@ -310,6 +313,8 @@ class Forwarder:
         else:
             extra = plan.record
         record = f"lr;{extra}" if extra else "lr"
+        if nat:
+            record += f";{NAT_PARAM}=yes"
         return record if dialog is None else f"{record};{self.router.rr_param}={dialog.did}"
 
     def _nowhere(self, incoming: Incoming) -> None:

@@ -11,7 +11,7 @@ from dlgmgmt.sip.flow import Transport
 from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.locate import is_numeric
 from dlgmgmt.sip.message import Message
-from dlgmgmt.sip.nat import take_alias
+from dlgmgmt.sip.nat import NAT_PARAM, take_alias
 from dlgmgmt.sip.settings import Route
 from dlgmgmt.sip.uri import Uri, parse_uri
 
@@ -41,7 +41,8 @@ class Hop(NamedTuple):
     uri: Request-URI. routes: Route values that remain. changed: whether they differ from the
     message's. did: the dialog id that the own Route value carried, None without one. own_uri:
     the parsed Request-URI if it names this proxy and no Route remains. out: the listener that the
-    last own Route value names, None without one: it was put there as the one to send from.
+    last own Route value names, None without one: it was put there as the one to send from. nat:
+    whether an own Route value says that Contacts of this dialog are marked.
     """
 
     uri: str
@@ -50,6 +51,7 @@ class Hop(NamedTuple):
     did: str | None
     own_uri: Uri | None
     out: Transport | None = None
+    nat: bool = False
 
 
 class Router:
@@ -97,12 +99,13 @@ class Router:
         routes = msg.all("route")
         did: str | None = None
         out: Transport | None = None
-        changed = False
+        changed = nat = False
         if not routes:
             return Hop(uri, (), False, None, parsed if own else None)
         if own and parsed is not None and not parsed.user and self._is_record(parsed):
             # A strict router put our Record-Route value into the Request-URI.
             did = parsed.param(self.rr_param)
+            nat = parsed.param(NAT_PARAM) is not None
             out = self._listener(parsed)
             uri = grammar.name_addr(routes.pop(), "Route").uri
             changed = True
@@ -113,10 +116,12 @@ class Router:
             if route is None or not self.is_own(route):
                 break
             did = did or route.param(self.rr_param)
+            nat = nat or route.param(NAT_PARAM) is not None
             out = self._listener(route)
             del routes[0]
             changed = True
-        return Hop(uri, tuple(routes), changed, did, parsed if own and not routes else None, out)
+        here = parsed if own and not routes else None
+        return Hop(uri, tuple(routes), changed, did, here, out, nat)
 
     def _listener(self, uri: Uri) -> Transport | None:
         """The listener that an own URI names."""

@@ -23,6 +23,10 @@ from dlgmgmt.sip.uri import parse_uri
 Fix = Callable[[Message, str], Message]
 """Marks the Contact of a reply that came over this kind of transport."""
 
+NAT_PARAM = "nat"
+"""Of the own Record-Route value: the Contacts of this dialog are marked. Most dialogs, those of
+subscriptions, are kept nowhere else."""
+
 _NUMBERS = {"udp": 1, "tcp": 2, "tls": 3, "ws": 5, "wss": 6}
 _KINDS = {str(number): kind for kind, number in _NUMBERS.items()}
 
@@ -118,18 +122,24 @@ def marked_reply(is_own: Callable[[str], bool], msg: Message, kind: str) -> Mess
     return marked(msg, kind)
 
 
-def fixed_within(match: Match, msg: Message, kind: str) -> Message:
-    """A request within a call, marked if the Contacts of the call are."""
-    return marked_request(msg, kind) if _direct(match, match.direction) else msg
+def fixed_within(match: Match | None, msg: Message, kind: str, *, nat: bool) -> Message:
+    """A request within a dialog, marked if the Contacts of the dialog are.
+
+    nat: what its own Route value says, for a dialog that is not kept.
+    """
+    marks = nat if match is None else _direct(match, match.direction)
+    return marked_request(msg, kind) if marks else msg
 
 
-def fix_of(match: Match | None, is_own: Callable[[str], bool]) -> Fix | None:
-    """What marks the replies to a request within a call, None if nothing does."""
-    if match is None:
-        return None
-    down = match.direction is Direction.DOWNSTREAM
-    sender = Direction.UPSTREAM if down else Direction.DOWNSTREAM
-    return functools.partial(marked_reply, is_own) if _direct(match, sender) else None
+def fix_of(match: Match | None, is_own: Callable[[str], bool], *, nat: bool) -> Fix | None:
+    """What marks the replies to a request within a dialog, None if nothing does.
+
+    nat: for a dialog that is not kept, that they are marked and come from a party itself.
+    """
+    if match is not None:
+        down = match.direction is Direction.DOWNSTREAM
+        nat = _direct(match, Direction.UPSTREAM if down else Direction.DOWNSTREAM)
+    return functools.partial(marked_reply, is_own) if nat else None
 
 
 def _direct(match: Match, sender: Direction) -> bool:

@@ -302,6 +302,44 @@ def test_a_subscription_is_marked_though_no_dialog_is_kept(behind: House) -> Non
     behind.bob.one("200")
 
 
+def test_a_subscription_stays_marked_when_it_is_refreshed(behind: House) -> None:
+    """RFC 6665 4.4.1: each SUBSCRIBE and NOTIFY moves the target; here without a dialog kept."""
+    behind.alice.invite("1", method="SUBSCRIBE")
+    request = behind.bob.one("SUBSCRIBE")
+    behind.bob.reply(request, 200)
+    alices = behind.alice.caller_side(behind.alice.one("200"))
+    bobs = behind.bob.callee_side(request)
+    moved = Hidden(behind.world, ("203.0.113.7", 50111), "alice")
+    moved.within(alices, "SUBSCRIBE")
+    again = behind.bob.one("SUBSCRIBE")
+    assert again.contact == "sip:alice@10.9.9.9:5062;alias=203.0.113.7~50111~1"
+    behind.bob.reply(again, 200)
+    assert moved.one("200").contact == BOBS
+    bobs.target = again.contact
+    behind.bob.within(bobs, "NOTIFY")
+    notify = moved.one("NOTIFY")
+    assert notify.contact == BOBS
+    moved.reply(notify, 200)
+    behind.bob.one("200")
+
+
+def test_a_dialog_that_a_restart_has_lost_goes_on(behind: House, make: Make) -> None:
+    call = behind.talk()
+    after = make(sip=FIXING)
+    alice = Hidden(after.world, NATTED, "alice")
+    bob = Hidden(after.world, BOB, "bob")
+    for sender, side, receiver, contact in (
+        (alice, call.caller, bob, ALICES),
+        (bob, call.callee, alice, BOBS),
+    ):
+        sender.within(side, "UPDATE")
+        update = receiver.one("UPDATE")
+        assert update.contact == contact
+        receiver.reply(update, 200)
+        assert sender.one("200").contact == (BOBS if receiver is bob else ALICES)
+    byes(behind.world)
+
+
 @pytest.mark.parametrize("status", [302, 485])
 def test_the_contacts_of_a_redirection_are_no_phones(behind: House, status: int) -> None:
     sent = behind.alice.invite("1")
