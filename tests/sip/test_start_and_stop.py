@@ -52,6 +52,31 @@ def test_a_hangup_while_the_script_is_loaded_reloads_after_the_start(tmp_path: P
         daemon.stop()
 
 
+def test_a_hangup_before_anything_is_loaded_is_not_lost(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "own")
+    start = threading.Thread(target=daemon.start)
+    start.start()
+    try:
+        poll(lambda: _catches_hangups(daemon), 20, lambda: "SIGHUP is not caught")
+        daemon.process.send_signal(signal.SIGHUP)
+    finally:
+        start.join(30)
+    try:
+        poll(lambda: ": reloaded, " in daemon.stderr(), 20, daemon.stderr)
+    finally:
+        daemon.stop()
+
+
+def _catches_hangups(daemon: Daemon) -> bool:
+    """As the kernel sees it: the process has just begun."""
+    try:
+        status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    except AssertionError:
+        return False  # not even begun
+    (caught,) = (line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) & 1)
+
+
 def test_a_start_that_takes_too_long_is_refused(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "own", script=SLOW_START, routing={"load_limit": 0.3})
     with pytest.raises(AssertionError) as refused:
