@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dlgmgmt.sip import build
 from dlgmgmt.sip.branch import CHALLENGED, Branch, challenges, rank, retry_after
 from dlgmgmt.sip.core import Core, Observer
-from dlgmgmt.sip.flow import Destination, Transport
+from dlgmgmt.sip.flow import MAX_DATAGRAM, Destination, Transport
 from dlgmgmt.sip.hooks import Asked, DropPlan, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
@@ -111,7 +111,7 @@ class ResponseContext:
 
     def _try(self, branch: Branch) -> bool:
         """Send to the next of the places where the target can be reached; False without one."""
-        if branch.cancelled or branch.done or self._outgoing is None:
+        if branch.cancelled or branch.done or self.server.answered or self._outgoing is None:
             self.branch_ended(branch, 487)
             return True
         core = self._core
@@ -131,7 +131,8 @@ class ResponseContext:
             branch.tx = core.stack.new_client(name, self._method, data, place.flow(), branch)
             if branch.tx.start():
                 return True
-            core.locator.failed(place)
+            if place.sock.reliable or len(data) <= MAX_DATAGRAM:
+                core.locator.failed(place)
         return False
 
     def branch_silent(self, branch: Branch, tx: ClientTransaction) -> None:

@@ -13,6 +13,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 Address = tuple[str, int]
 """Numeric host without brackets, and port."""
 
+MAX_DATAGRAM = 65_507
+"""Bytes that one datagram can carry."""
+
 Failed = Callable[[], None]
 
 

@@ -1,0 +1,116 @@
+"""A target with several servers: when the next one is tried, and which ones have a rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dlgmgmt.sip.selection import Question
+from dlgmgmt.sip.settings import Route, SipSettings
+from tests.unit.sip.conftest import Make
+from tests.unit.sip.harness import BOB, CAROL, SETTINGS, House
+
+SITE = "sip:1@site.example:5060"
+BACK_OFF = SipSettings().dns.back_off
+SILENCE = 33
+
+
+@pytest.fixture
+def site(make: Make) -> House:
+    """site.example is at Bob's first, and then at Carol's; 7 is there and at Dave's."""
+    both = Route(("sip:site.example:5060", "sip:10.0.1.3"), user_prefix="7")
+    home = make(sip=replace(SETTINGS, routes=(both,)))
+    resolver = home.world.locator.resolver
+    resolver._keep(Question("site.example", "A"), (BOB[0], CAROL[0]), 1e9)
+    resolver._keep(Question("site.example", "AAAA"), (), 1e9)
+    return home
+
+
+def test_after_a_503_the_next_server_is_tried_at_once(site: House) -> None:
+    site.alice.invite("1", uri=SITE)
+    first = site.bob.one("INVITE")
+    site.bob.reply(first, 503)
+    site.bob.one("ACK")
+    second = site.carol.one("INVITE")
+    assert first.branch != second.branch
+    assert first["CSeq"] == second["CSeq"]
+    site.carol.reply(second, 486)
+    site.carol.one("ACK")
+    assert [sip.what for sip in site.alice.inbox()] == ["100", "486"]
+
+
+def test_a_server_that_failed_has_a_rest_and_comes_back(site: House) -> None:
+    for call in ("c1", "c2", "c3"):
+        site.alice.invite("1", uri=SITE, callid=call)
+        if call == "c1":
+            site.bob.reply(site.bob.one("INVITE"), 503)
+            site.bob.one("ACK")
+        if call == "c3":
+            site.bob.reply(site.bob.one("INVITE"), 486)
+            site.bob.one("ACK")
+            assert site.carol.inbox() == []
+            return
+        assert site.bob.inbox() == []
+        site.carol.reply(site.carol.one("INVITE"), 486)
+        site.carol.one("ACK")
+        if call == "c2":
+            site.world.advance(BACK_OFF)
+            site.alice.inbox()
+
+
+def test_silence_is_a_failure_and_a_provisional_is_not(site: House) -> None:
+    site.alice.invite("1", uri=SITE)
+    site.world.advance(SILENCE)
+    assert {sip.what for sip in site.bob.inbox()} == {"INVITE"}
+    site.carol.reply(site.carol.inbox()[-1], 100)
+    site.world.advance(SILENCE)
+    assert site.bob.inbox() == []
+    blocked = site.world.locator.blocked
+    assert blocked.is_blocked(("udp", *BOB))
+    assert not blocked.is_blocked(("udp", *CAROL))
+
+
+def test_the_next_server_must_ring_for_itself(site: House) -> None:
+    """9.1: no CANCEL to it, because another one rang; and its silence counts."""
+    call = site.alice.invite("1", uri=SITE)
+    invite = site.bob.one("INVITE")
+    site.bob.reply(invite, 180)
+    site.bob.reply(invite, 503)
+    site.bob.one("ACK")
+    site.carol.one("INVITE")
+    site.alice.cancel(call)
+    assert site.carol.inbox() == []
+    site.world.advance(SILENCE)
+    assert {sip.what for sip in site.carol.inbox()} == {"INVITE"}
+    assert site.world.locator.blocked.is_blocked(("udp", *CAROL))
+    assert site.alice.last("487")["CSeq"] == "1 INVITE"
+
+
+def test_a_cancelled_request_is_not_tried_elsewhere(site: House) -> None:
+    call = site.alice.invite("1", uri=SITE)
+    site.bob.one("INVITE")
+    site.alice.cancel(call)
+    site.world.advance(SILENCE)
+    assert site.carol.inbox() == []
+    assert site.alice.last("487")["CSeq"] == "1 INVITE"
+
+
+def test_an_answered_request_is_not_tried_elsewhere(site: House) -> None:
+    site.alice.invite("7", method="MESSAGE")
+    site.bob.one("MESSAGE")
+    site.dave.reply(site.dave.one("MESSAGE"), 200)
+    assert site.alice.last("200")["CSeq"] == "1 MESSAGE"
+    site.world.advance(SILENCE)
+    assert site.carol.inbox() == []
+
+
+@pytest.mark.parametrize(("length", "blocked"), [(10, True), (66_000, False)])
+def test_what_no_datagram_can_carry_says_nothing_of_the_server(
+    site: House, length: int, *, blocked: bool
+) -> None:
+    site.world.sockets[0].broken.add(BOB)
+    site.alice.invite("1", uri=SITE, body="x" * length)
+    site.carol.reply(site.carol.one("INVITE"), 486)
+    site.carol.one("ACK")
+    assert site.world.locator.blocked.is_blocked(("udp", *BOB)) == blocked
