@@ -1,0 +1,1 @@
+"""Fuzz targets; see ``python -m tests.fuzz --help``."""

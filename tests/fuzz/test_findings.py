@@ -1,0 +1,60 @@
+"""What the fuzz targets have found, each as a test."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlgmgmt.sip import grammar
+from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.message import Message
+from tests.unit.sip.harness import BOB, World
+
+
+def request(*lines: str) -> bytes:
+    return "\r\n".join(["OPTIONS sip:1@10.0.0.1 SIP/2.0", *lines, "l: 0", "", ""]).encode()
+
+
+@pytest.mark.parametrize("fold", ["\r\n \r\n  ", " \r\n\t\r\n ", "\r\n \r\n \r\n "])
+def test_a_folded_line_of_nothing_but_blanks_is_no_part_of_the_value(fold: str) -> None:
+    msg = Message(request(f"Subject: a{fold}b", f"Call-ID: c{fold}"))
+    assert msg.defect is None
+    assert msg.get("subject") == "a b"
+    assert msg.callid == "c"
+
+
+def test_a_via_that_ends_in_a_semicolon_can_be_read_by_the_next_hop() -> None:
+    world = World()
+    world.receive(
+        request(
+            "Via: SIP/2.0/UDP phone.example;branch=z9hG4bKx;",
+            "From: <sip:a@b>;tag=a",
+            "To: <sip:1@b>",
+            "Call-ID: c",
+            "CSeq: 1 OPTIONS",
+        ),
+        ("10.0.9.9", 5060),
+    )
+    (sent,) = [mail.sip for mail in world.take() if mail.to == BOB]
+    assert sent.all("Via")[1] == "SIP/2.0/UDP phone.example;branch=z9hG4bKx;received=10.0.9.9"
+    assert len(Message(sent.raw).all("via")) == 2
+    world.finish()
+
+
+@pytest.mark.parametrize("params", [";branch=z9hG4bK a b", ';branch=z9hG4bK;x="'])
+def test_a_malformed_via_is_refused_in_its_common_form_too(params: str) -> None:
+    for start in ("SIP/2.0/UDP h:5060", "SIP/2.0/TCP h"):
+        with pytest.raises(BadMessage, match="Bad Via"):
+            grammar.via(start + params)
+
+
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        ("<sip:a@b>;tag=a x=<y>;tag=b", "a"),
+        ("sip:a@b;tag=a;x=<y>;tag=b", "a"),
+        ("<sip:a@b>;tag=a", "a"),
+        ("Doe, John <sip:a@b>;tag=a", "a"),
+    ],
+)
+def test_the_tag_is_the_same_by_whatever_way_it_is_read(value: str, tag: str) -> None:
+    assert grammar.party_tag(value, "From") == tag
