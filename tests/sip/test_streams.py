@@ -9,13 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.sip.harness.daemon import T1, Daemon, Route, poll
-from tests.sip.harness.message import build
-from tests.sip.harness.peer import SDP, new_branch, response
+from tests.sip.harness.peer import SDP, response
 from tests.sip.harness.phones import Phones
 from tests.sip.harness.ports import free_port
-from tests.sip.harness.stream import OverStream, StreamCallee, StreamCaller
-
-MAX = 65_535
+from tests.sip.harness.tcp import invite, options, tcp_phones
 
 
 @pytest.fixture(scope="module")
@@ -46,32 +43,6 @@ def alive(number: int) -> str:
 @pytest.fixture
 def daemon(own_daemon: Daemon) -> Daemon:
     return own_daemon
-
-
-def tcp_phones(daemon: Daemon, phones: Phones) -> tuple[StreamCaller, StreamCallee]:
-    caller, callee = phones.caller(daemon, kind="tcp"), phones.callee(daemon, kind="tcp")
-    assert isinstance(caller, StreamCaller)
-    assert isinstance(callee, StreamCallee)
-    return caller, callee
-
-
-def invite(caller: StreamCaller, callee: StreamCallee, **more: bytes) -> None:
-    caller.invite(f"sip:bob@{callee.hostport};transport=tcp", **more)  # type: ignore[arg-type]
-    callee.take()
-
-
-def options(peer: OverStream, daemon: Daemon, callid: str, *, extra: str = "") -> bytes:
-    return build(
-        f"OPTIONS sip:{daemon.at('tcp')} SIP/2.0",
-        [
-            ("Via", f"SIP/2.0/TCP {peer.hostport};branch={new_branch()}{extra}"),
-            ("Max-Forwards", "70"),
-            ("From", f"<sip:{peer.hostport}>;tag=1"),
-            ("To", f"<sip:{daemon.hostport}>"),
-            ("Call-ID", callid),
-            ("CSeq", "1 OPTIONS"),
-        ],
-    )
 
 
 # -- which connection ------------------------------------------------------------------------------
@@ -247,7 +218,7 @@ def test_a_message_that_never_ends(daemon: Daemon, phones: Phones) -> None:
         if caller.pump(0.05) or connection.closed:
             break
     caller.wait_closed(connection)
-    assert 0.9 < time.monotonic() - begin < 4
+    assert 0.9 < time.monotonic() - begin < 8
 
 
 def still_serves(daemon: Daemon, phones: Phones) -> None:
@@ -278,7 +249,7 @@ def test_a_black_hole_leads_to_the_next_target(daemon: Daemon, phones: Phones) -
         begin = time.monotonic()
         caller.invite(f"sip:hole@{daemon.hostport}")
         callee.take()
-        assert 0.9 < time.monotonic() - begin < 5
+        assert 0.9 < time.monotonic() - begin < 8
         callee.refuse(486)
         caller.ack_failure(caller.expect(486))
 
@@ -324,6 +295,30 @@ def test_a_connection_that_breaks_before_the_answer(daemon: Daemon, phones: Phon
     daemon.wait_ended(phones.callid)
 
 
+def test_a_kill_when_one_side_cannot_be_reached(daemon: Daemon, phones: Phones) -> None:
+    """The other one is told, and the record says which one was not."""
+    caller, callee = tcp_phones(daemon, phones)
+    invite(caller, callee)
+    callee.answer()
+    caller.ack(caller.expect(200, "INVITE"))
+    callee.expect("ACK")
+    daemon.wait_state(phones.callid, 4, legs=1)
+    caller.close()
+    time.sleep(0.2)
+    found = daemon.rpc.call("dlg.dlg_list", phones.callid)
+    order = daemon.rpc.call("dlg.end_dlg", found["h_entry"], found["h_id"])["id"]
+    callee.send(response(callee.expect("BYE"), 200))
+
+    def outcomes() -> dict[str, str]:
+        legs = daemon.rpc.call("dlg.termination", order)["legs"]
+        return {leg["side"]: leg["outcome"] for leg in legs}
+
+    poll(
+        lambda: outcomes() == {"caller": "unsendable", "callee": "200"}, 5, lambda: str(outcomes())
+    )
+    daemon.wait_ended(phones.callid)
+
+
 # -- long requests from UDP ------------------------------------------------------------------------
 
 LONG = b"X-Long: " + b"x" * 1200 + b"\r\n"
@@ -353,130 +348,3 @@ def test_a_long_request_stays_on_udp_where_there_is_no_tcp(daemon: Daemon, phone
     leg = caller.ack(caller.expect(200, "INVITE"))
     callee.expect("ACK")
     leg.bye(callee)
-
-
-# -- limits ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def strict(start_daemon: Callable[..., Daemon]) -> Daemon:
-    return start_daemon(
-        sip={"t1": T1, "t4": 0.5, "accept_alias": "all"},
-        kinds=("udp", "tcp", "tcp6"),
-        tables={
-            "sip.stream": {
-                "idle_timeout": 1.0,
-                "ping_interval": 0.3,
-                "max_connections": 7,
-                "max_connections_per_peer": 5,
-                "max_unsent": 65_536,
-                "connect_timeout": 1.0,
-            }
-        },
-    )
-
-
-def test_an_idle_connection_is_closed(strict: Daemon, phones: Phones) -> None:
-    caller, _ = tcp_phones(strict, phones)
-    connection = caller.connect()
-    begin = time.monotonic()
-    caller.wait_closed(connection)
-    assert 0.9 < time.monotonic() - begin < 4
-
-
-def test_our_connections_are_kept_alive(strict: Daemon, phones: Phones) -> None:
-    """Each end that pings shows the other one that it is there: neither is idle."""
-    caller, callee = tcp_phones(strict, phones)
-    invite(caller, callee)
-    (connection,) = callee.open
-    end = time.monotonic() + 1.6
-    while time.monotonic() < end:
-        pings = connection.pings
-        callee.pump(0.1)
-        for _ in range(connection.pings - pings):
-            connection.send(b"\r\n")
-        caller.send(b"\r\n\r\n")
-        caller.pump(0.01)
-    assert connection.pings >= 1
-    assert not connection.closed
-    callee.refuse(486)
-    caller.ack_failure(caller.expect(486))
-
-
-def test_connections_of_one_peer(strict: Daemon, phones: Phones) -> None:
-    # An address that no other test uses: what they have closed may still be counted.
-    caller = phones.caller(strict, kind="tcp", host="127.0.0.77")
-    assert isinstance(caller, StreamCaller)
-    poll(lambda: admitted(caller, 8) == 5, 10, lambda: "never 5 of 8")
-    caller.open[0].close()
-    poll(lambda: admitted(caller, 1) == 1, 5, lambda: "no room for another one")
-    late = caller.open[-1]
-    late.send(options(caller, strict, phones.callid))
-    caller.expect(200)
-
-
-def test_connections_in_all(strict: Daemon, phones: Phones) -> None:
-    first = phones.caller(strict, kind="tcp", host="127.0.0.78")
-    second = phones.caller(strict, kind="tcp6", host="::1")
-    assert isinstance(first, StreamCaller)
-    assert isinstance(second, StreamCaller)
-
-    def both() -> tuple[int, int]:
-        for caller in (first, second):
-            for connection in caller.open:
-                connection.close()
-        return admitted(first, 4), admitted(second, 4)
-
-    poll(lambda: both() == (4, 3), 10, lambda: "never 4 and 3")
-
-
-def admitted(caller: StreamCaller, count: int) -> int:
-    """How many of so many new connections stay open; with more than one, all old ones go."""
-    if count > 1:
-        for connection in caller.open:
-            connection.close()
-    some = [caller.connect() for _ in range(count)]
-    end = time.monotonic() + 0.5
-    while time.monotonic() < end:
-        caller.pump(0.1)
-    return sum(not connection.closed for connection in some)
-
-
-def test_a_peer_that_does_not_read(strict: Daemon, phones: Phones) -> None:
-    """What waits for it is bounded: its connection is closed, and the calls on it fail."""
-    caller, callee = tcp_phones(strict, phones)
-    target = f"sip:bob@{callee.hostport};transport=tcp"
-    raw = (b"X-Long: " + b"x" * 1000 + b"\r\n") * 60
-    for number in range(300):
-        caller.callid = f"{number}-{phones.callid}"
-        caller.invite(target, raw=raw)
-        caller.pump(0.002)
-        if failed(caller):
-            break
-    else:
-        pytest.fail("18 MB are waiting for it")
-    # Those that were on the connection; what came after it is on a new one.
-    end = time.monotonic() + 10
-    while len(failed(caller)) < number // 2:
-        assert time.monotonic() < end, f"{len(failed(caller))} of {number} calls have failed"
-        caller.pump(0.1)
-    assert f"127.0.0.1:{callee.port} does not read" in strict.stderr()
-    strict.check_log()
-
-
-def failed(caller: StreamCaller) -> set[str]:
-    """The Call-IDs of the calls that the daemon has given up."""
-    return {message.callid for message in caller.pending if message.status in (500, 503)}
-
-
-def test_an_alias(strict: Daemon, phones: Phones) -> None:
-    """RFC 5923: requests to the sent-by of a peer go over the connection that it has opened."""
-    caller, callee = tcp_phones(strict, phones)
-    callee.send(options(callee, strict, f"alias-{phones.callid}", extra=";alias"))
-    callee.callid = ""
-    callee.expect(200)
-    callee.callid = phones.callid
-    invite(caller, callee)
-    callee.refuse(486)
-    caller.ack_failure(caller.expect(486))
-    assert callee.accepted == 0
