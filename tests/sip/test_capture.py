@@ -46,7 +46,7 @@ def test_what_is_wrong_is_found(captures: Wire, tmp_path: Path, kind: str) -> No
     # Of a stream only what has an end is taken for a message.
     wanted = len(BAD) if kind == "udp" else len(BAD) - len({"no-end", "cut", "no-sip"})
     assert len(found) == wanted, "\n".join(found)
-    assert own.dropped() == 0
+    assert own.lost() == 0
 
 
 def _say(kind: str, port: int, data: bytes) -> None:

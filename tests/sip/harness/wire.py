@@ -68,10 +68,10 @@ class Wire:
         self._program.end()
         return self._files()
 
-    def dropped(self) -> int:
-        """Packets that dumpcap was too slow for."""
-        found = re.search(r"dropped on interface '[^']*': \d+/(\d+)", self._program.log())
-        return int(found[1]) if found else 0
+    def lost(self) -> float:
+        """The share of the packets that dumpcap was too slow for."""
+        found = re.search(r"dropped on interface '[^']*': (\d+)/(\d+)", self._program.log())
+        return int(found[2]) / max(int(found[1]), 1) if found else 0.0
 
 
 def findings(files: Iterable[Path], ports: Mapping[str, set[int]], limit: int = 10) -> list[str]:
