@@ -16,8 +16,10 @@ _numbers = itertools.count(1)
 class Site:
     """A domain whose servers are phones: 127.0.0.2 before 127.0.0.3 before 127.0.0.4."""
 
-    def __init__(self, phones: Phones, daemon: Daemon, dns: Dnsmasq, port: int) -> None:
-        self.phones, self.daemon, self.dns = phones, daemon, dns
+    def __init__(
+        self, phones: Phones, daemon: Daemon, dns: Dnsmasq, domain: str, port: int
+    ) -> None:
+        self.phones, self.daemon, self.dns, self.domain = phones, daemon, dns, domain
         self.first, self.second, self.third = (
             phones.callee(daemon, host=f"127.0.0.{number}", port=port) for number in (2, 3, 4)
         )
@@ -34,7 +36,7 @@ class Site:
             server.pending.clear()
             server.callid = callid
         caller = self.phones.caller(self.daemon, callid=callid)
-        caller.invite("sip:bob@site.example")
+        caller.invite(f"sip:bob@{self.domain}")
         return caller
 
     def complete(self, caller: Caller, callee: Callee, invite: Message | None = None) -> Message:
