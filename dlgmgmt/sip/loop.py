@@ -12,10 +12,11 @@ meanwhile is read in one go, with warm caches. A quiet line is answered at once.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import selectors
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -43,6 +44,9 @@ class DirectSelector(selectors.DefaultSelector):
     serving = False
     """Whether datagrams are being worked on; read by other threads."""
 
+    asked = False
+    """Whether a reader has left work for the loop, which then must not wait in here."""
+
     _last = 0.0
     _spacing = 1.0
 
@@ -55,6 +59,7 @@ class DirectSelector(selectors.DefaultSelector):
         poll, monotonic = super().select, time.monotonic
         deadline = None if timeout is None else monotonic() + timeout
         others: list[tuple[selectors.SelectorKey, int]] = []
+        self.asked = False
         for _ in range(ROUNDS):
             served = False
             for item in poll(timeout):
@@ -67,7 +72,7 @@ class DirectSelector(selectors.DefaultSelector):
             if served:
                 self.serving = False
                 self._pace(monotonic())
-            if others:
+            if others or self.asked:
                 break
             if deadline is not None:
                 timeout = deadline - monotonic()
@@ -87,7 +92,25 @@ class DirectSelector(selectors.DefaultSelector):
         self._last = now
 
 
+class DirectLoop(asyncio.SelectorEventLoop):
+    """A loop that notices what the readers within its selector leave for it to do."""
+
+    def __init__(self, selector: DirectSelector) -> None:
+        super().__init__(selector)
+        self._direct = selector
+
+    def call_soon(
+        self,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """As asyncio has it."""
+        self._direct.asked = True
+        return super().call_soon(callback, *args, context=context)
+
+
 def new_loop() -> tuple[asyncio.SelectorEventLoop, DirectSelector]:
     """A loop and its selector."""
     selector = DirectSelector()
-    return asyncio.SelectorEventLoop(selector), selector
+    return DirectLoop(selector), selector

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
@@ -66,3 +67,28 @@ def test_timers_and_other_threads_work_are_served_between_datagrams(pair: Pair) 
     loop.close()
     assert happened == ["submitted", "datagram"]
     assert not selector.serving
+
+
+def test_what_a_reader_leaves_for_the_loop_does_not_wait_for_a_timer(pair: Pair) -> None:
+    ours, theirs = pair
+    loop, selector = new_loop()
+    order: list[str] = []
+
+    async def task() -> None:
+        order.append("task")
+        loop.stop()
+
+    def read() -> None:
+        ours.recv(100)
+        order.append("read")
+        tasks.append(loop.create_task(task()))
+
+    tasks: list[asyncio.Task[None]] = []
+    selector.add_direct(ours.fileno(), read)
+    loop.call_soon(theirs.send, b"datagram")
+    # It would come first if the selector went on waiting.
+    late = loop.call_later(5.0, order.append, "timer")
+    loop.run_forever()
+    late.cancel()
+    loop.close()
+    assert order == ["read", "task"]
