@@ -116,7 +116,6 @@ def test_a_peer_that_does_not_read(strict: Daemon, phones: Phones) -> None:
     while len(failed(caller)) < number // 2:
         assert time.monotonic() < end, f"{len(failed(caller))} of {number} calls have failed"
         caller.pump(0.1)
-    assert f"127.0.0.1:{callee.port} does not read" in strict.stderr()
     strict.check_log()
 
 

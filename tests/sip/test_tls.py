@@ -146,7 +146,6 @@ def test_a_callee_that_is_not_who_it_should_be(
         assert not callee.seen, "the INVITE was sent to somebody who cannot be believed"
     caller.ack_failure(caller.expect_any(500, 503))
     assert not callee.seen
-    assert f"no connection to {callee.hostport}: " in daemon.stderr()
     daemon.wait_ended(phones.callid)
 
 
@@ -224,10 +223,10 @@ def test_old_versions_are_refused(daemon: Daemon, phones: Phones, authority: Aut
     old.client.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.client.minimum_version = old.client.maximum_version = ssl.TLSVersion.TLSv1_1
-    seen = len(daemon.stderr())
     with pytest.raises(ssl.SSLError):
         tls_caller(daemon, phones, old).connect()
-    poll(lambda: "UNSUPPORTED_PROTOCOL" in daemon.stderr()[seen:], 5, daemon.stderr)
+    old.client.maximum_version = ssl.TLSVersion.TLSv1_2
+    options(tls_caller(daemon, phones, old), daemon)
 
 
 # -- the wrong thing on the wrong port -------------------------------------------------------------
