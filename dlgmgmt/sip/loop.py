@@ -16,10 +16,12 @@ import contextvars
 import selectors
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVarTuple, Unpack
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
+
+_Ts = TypeVarTuple("_Ts")
 
 ROUNDS = 32
 """Wake-ups served before the loop's own work gets its turn."""
@@ -101,8 +103,8 @@ class DirectLoop(asyncio.SelectorEventLoop):
 
     def call_soon(
         self,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: Unpack[_Ts],
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """As asyncio has it."""
