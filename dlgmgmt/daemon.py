@@ -12,9 +12,11 @@ import logging
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from dlgmgmt import __version__
 from dlgmgmt.api import DialogApi
@@ -78,6 +80,7 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
         "calls": lambda: _call_statistics(engine, table),
         "core": lambda: _core_statistics(engine),
         "dns": engine.locator.statistics,
+        "memory": _memory_statistics,
         "trace": engine.tracer.statistics,
     }
     if host is not None:
@@ -258,4 +261,16 @@ def _core_statistics(engine: SipEngine) -> Sequence[tuple[str, int]]:
         ("tcp_refused", engine.refused_connections),
         ("transactions", engine.transactions),
         ("unsent", sum(sock.unsent for sock in engine.sockets)),
+    )
+
+
+def _memory_statistics() -> Sequence[tuple[str, int]]:
+    """What is in use, and what the system has given.
+
+    The two differ: what calls leave behind is kept for the next ones rather than given back.
+    """
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return (
+        ("blocks", sys.getallocatedblocks()),
+        ("resident", pages * os.sysconf("SC_PAGE_SIZE")),
     )
