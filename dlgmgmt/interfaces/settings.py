@@ -1,8 +1,14 @@
-"""Parameters of the HTTP interface (``[http]``)."""
+"""Parameters of the interfaces: ``[http]``, ``[binrpc]``; and what doors have in common."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["unixs", "unixd", "tcp", "udp"]
+
+MAX_UNIX_PATH = 107
+"""Bytes of the path of a unix socket (unix(7))."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -25,3 +31,59 @@ class HttpSettings:
     read_timeout: float = 10.0
     write_timeout: float = 30.0
     keepalive_timeout: float = 75.0
+
+
+@dataclass(slots=True, frozen=True)
+class SocketAddress:
+    """Where a door listens.
+
+    kind: unix stream, unix datagram, TCP or UDP. path: of a unix socket. host: numeric, without
+    brackets. port: 0 takes any free one.
+    """
+
+    kind: Kind
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        """As the configuration writes it."""
+        if self.path:
+            return f"{self.kind}:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.kind}:{host}:{self.port}"
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it takes connections."""
+        return self.kind in ("unixs", "tcp")
+
+
+@dataclass(slots=True, frozen=True)
+class FileRights:
+    """Who may use a unix socket. user, group: names or numbers; None: as they come."""
+
+    mode: int = 0o660
+    user: str | None = None
+    group: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class BinrpcSettings:
+    """Where BINRPC is spoken, and what one client may use. Times in seconds.
+
+    listen: the sockets; none by default. rights: of the unix sockets. max_request: bytes of one
+    request. max_reply: bytes of one reply; kamcmd takes no larger one. max_connections: open at
+    once on all stream sockets; further ones are answered with a fault. request_deadline: from a
+    request's first byte to its last. write_deadline: for a client to take a reply. idle_timeout:
+    of a connection without requests.
+    """
+
+    listen: tuple[SocketAddress, ...] = ()
+    rights: FileRights = FileRights()
+    max_request: int = 65_536
+    max_reply: int = 131_072
+    max_connections: int = 64
+    request_deadline: float = 10.0
+    write_deadline: float = 10.0
+    idle_timeout: float = 600.0
