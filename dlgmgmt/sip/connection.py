@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
 
         listener = self.listener
         flow = StreamFlow(listener, self.peer, self.name, self)
-        listener.broken(error.message or b"", str(error), flow)
+        listener.broken(error, flow)
         # What was answered goes out before it is closed.
         self.close()
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.flow import Address, StreamFlow, Tap, Transport
+from dlgmgmt.sip.framing import FramingError
 from dlgmgmt.sip.loop import DirectSelector
 from dlgmgmt.sip.settings import Listener, SipSettings
 from dlgmgmt.sip.streams import Census, StreamListener
@@ -27,7 +28,7 @@ class Receiver(Protocol):
     ) -> None:
         """A message has come."""
 
-    def unreadable(self, data: bytes, reason: str, stream: StreamFlow, /) -> None:
+    def unreadable(self, error: FramingError, stream: StreamFlow, /) -> None:
         """A connection is about to be closed for what came on it."""
 
 
@@ -133,8 +134,8 @@ class Listeners:
     def _message(self, data: bytes, source: Address, sock: Transport, stream: StreamFlow) -> None:
         self._receiver().receive(data, source, sock, stream)
 
-    def _broken(self, data: bytes, reason: str, stream: StreamFlow) -> None:
-        self._receiver().unreadable(data, reason, stream)
+    def _broken(self, error: FramingError, stream: StreamFlow) -> None:
+        self._receiver().unreadable(error, stream)
 
 
 def _admits(admits: Callable[[Transport, str], bool], sock: Transport, peer: Address) -> bool:

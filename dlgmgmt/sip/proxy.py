@@ -16,6 +16,7 @@ from dlgmgmt.sip.core import Counters
 from dlgmgmt.sip.errors import BadMessage, NotSip
 from dlgmgmt.sip.flow import Address, Destination, Flow, StreamFlow, Transport
 from dlgmgmt.sip.forward import Forwarder
+from dlgmgmt.sip.framing import FramingError
 from dlgmgmt.sip.grammar import Via
 from dlgmgmt.sip.guard import Guard, Source, Verdict
 from dlgmgmt.sip.hop import Router
@@ -102,18 +103,18 @@ class Proxy:
             self.counters.errors += 1
             _QUIET.exception("failed on %s from %s", msg.method or msg.status, source)
 
-    def unreadable(self, data: bytes, reason: str, stream: StreamFlow) -> None:
-        """A connection is closed because of what came on it; ``data``: what could be read."""
+    def unreadable(self, error: FramingError, stream: StreamFlow) -> None:
+        """A connection is closed because of what came on it; what could be read is answered."""
         self.counters.bad_requests += 1
-        _QUIET.info("%s: %s:%d: %s", stream.transport.name, *stream.peer, reason)
+        _QUIET.info("%s: %s:%d: %s", stream.transport.name, *stream.peer, error)
         try:
-            msg = Message(data)
+            msg = Message(error.message or b"")
             if msg.status or msg.method == "ACK" or "via" not in msg.names:
                 return
             self._mark_source(msg, msg.top_via(), stream.peer)
         except (NotSip, BadMessage):
             return
-        self._refuse(msg, 400, reason, stream)
+        self._refuse(msg, error.status, str(error), stream)
 
     def _reply(self, msg: Message, source: Address) -> None:
         self.counters.replies += 1

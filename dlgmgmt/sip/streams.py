@@ -13,6 +13,7 @@ from typing import Protocol
 from dlgmgmt.sip.bound import Bound, family_of, host_text
 from dlgmgmt.sip.connection import Connection
 from dlgmgmt.sip.flow import Address, Failed, Tap
+from dlgmgmt.sip.framing import FramingError
 from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.settings import Listener, StreamSettings
 from dlgmgmt.sip.tls import TlsContexts
@@ -39,8 +40,8 @@ class Receive(Protocol):
 class Broken(Protocol):
     """Who is told of a stream that cannot be cut into messages any more."""
 
-    def __call__(self, data: bytes, reason: str, flow: StreamFlow, /) -> None:
-        """The header section of the message, what is wrong, and the way back."""
+    def __call__(self, error: FramingError, flow: StreamFlow, /) -> None:
+        """What is wrong, with what could be read, and the way back."""
 
 
 class Census:

@@ -81,7 +81,8 @@ def parse_uri(text: str) -> Uri:
 
 def _parse(text: str) -> Uri:
     match = _URI.fullmatch(text)
-    if match is None:
+    # No blank of any script: in a Request-URI it would end the URI for some reader.
+    if match is None or len(text.split()) != 1:
         scheme = _SCHEME.match(text)
         if scheme is not None and scheme[1].lower() not in ("sip", "sips"):
             raise BadUri(416, "Unsupported URI Scheme")

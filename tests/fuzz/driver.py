@@ -7,179 +7,47 @@ and the list of those that led to a fault can be written to a file and done agai
 from __future__ import annotations
 
 import random
-import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from dlgmgmt.dialog.errors import NoSuchDialog
-from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.termination import PENDING, WAITING_FOR_ACK
-from dlgmgmt.sip.flow import Failed, Flow
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.own_requests import UNSENDABLE
-from dlgmgmt.sip.resolver import Resolver
 from dlgmgmt.sip.selection import Candidate
 from dlgmgmt.sip.transaction import ServerTransaction
 from dlgmgmt.sip.validate import check_request
+from tests.fuzz.choices import (
+    CONTACTS,
+    EXTRA,
+    INITIAL,
+    METHODS,
+    REPLIED,
+    STATUSES,
+    TIMES,
+    URIS,
+    USERS,
+    WITHIN,
+)
 from tests.fuzz.mutate import Mutator, seeds
+from tests.fuzz.world import FuzzPhone, FuzzWorld, RecordedFlow
 from tests.unit.sip.harness import (
     ALICE,
     BOB,
     CAROL,
     DAVE,
     ERIN,
-    PROXY,
-    PROXY6,
     FakeStream,
     Mail,
-    Phone,
     Side,
     Sip,
-    World,
-    settings,
 )
 
-DIALOGS = DialogSettings(hash_size=16, default_timeout=120, early_timeout=90, noack_timeout=20)
 TIM = "10.0.9.2", 5062
 RECENT = 12
 """How far back an operation can pick."""
 
-USERS = ("1", "1", "2", "3", "6", "named", "nowhere")
-URIS = ("", "", "", "sip:x@10.0.1.1;transport=tcp", "sip:x@gone.example", "tel:1", "sip:10.0.0.1")
-METHODS = ("INVITE", "OPTIONS", "REGISTER", "MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH", "odd")
-INITIAL = (
-    (),
-    (),
-    ("Supported: 100rel, timer", "Session-Expires: 90"),
-    ("Route: <sip:10.0.0.1:5060;lr>, <sip:10.0.1.2;lr>",),
-    ("Route: <sip:10.0.1.2>",),
-    ("Max-Forwards: 0",),
-    ("Max-Forwards: 1",),
-    ("Proxy-Require: foo",),
-    ("Record-Route: <sip:10.0.8.8;lr>",),
-    ("Record-Route: <sip:10.0.8.8>",),
-)
-STATUSES = (100, 180, 183, 199, 200, 200, 202, 302, 404, 408, 481, 486, 487, 491, 503, 600, 603)
-REPLIED = (
-    (),
-    (),
-    ("Require: 100rel", "RSeq: 1"),
-    ("Session-Expires: 90;refresher=uas",),
-    ("Retry-After: 3",),
-    ("RSeq: x", "Session-Expires: x"),
-)
-CONTACTS = (
-    None,
-    None,
-    None,
-    "",
-    "sip:x@10.0.7.7:5070",
-    "sip:x@[2001:db8::5]",
-    "sip:x@gone.example",
-)
-WITHIN = (
-    "ACK", "BYE", "BYE", "INVITE", "UPDATE", "PRACK", "INFO", "REFER", "NOTIFY", "MESSAGE",
-    "OPTIONS", "SUBSCRIBE", "CANCEL", "odd",
-)  # fmt: skip
-EXTRA = ((), ("RAck: 1 1 INVITE",), ("Event: refer;id=101",), ("Session-Expires: 90",))
-TIMES = (0.05, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 32.0, 33.0, 61.0, 125.0)
-
 _T = TypeVar("_T")
-
-
-class Names(Resolver):
-    """Looks nothing up by itself: an operation says what comes of it."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Callable[[Sequence[Candidate]], None]] = []
-
-    def find(self, asked: Any, listening: Any, done: Callable[..., None]) -> None:
-        del asked, listening
-        self.waiting.append(done)
-
-    def close(self) -> None:
-        self.waiting.clear()
-
-
-class FuzzWorld(World):
-    """A world in which nothing that is raised is only logged."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            sip=settings(timer_c=60.0),
-            dialogs=DIALOGS,
-            own=(PROXY, PROXY6),
-            streams=((PROXY[0], 5070),),
-        )
-        self.fault = ""
-        self.names = Names()
-        self.locator.resolver = self.names
-        for name in ("_request", "_reply"):
-            setattr(self.proxy, name, self._watched(getattr(self.proxy, name)))
-
-    def _watched(self, work: Callable[..., None]) -> Callable[..., None]:
-        def watched(*args: Any) -> None:
-            try:
-                work(*args)
-            except Exception:
-                self.fault = traceback.format_exc()
-                raise
-
-        return watched
-
-    def run(self) -> None:
-        for callback in self.stack.wheel.advance(self.now):
-            callback()
-        for fire in self.table.due():
-            fire()
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass, in larger steps where much is to pass."""
-        step = 0.05 if seconds < 5 else 0.25
-        for _ in range(round(seconds / step)):
-            self.jump(step)
-
-
-class RecordedFlow:
-    """Where a server transaction answers, and its final replies."""
-
-    def __init__(self, flow: Flow, what: str) -> None:
-        self._flow = flow
-        self.what = what
-        self.finals: list[tuple[int, bytes]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._flow, name)
-
-    def send(self, data: bytes, failed: Failed | None = None) -> bool:
-        status = int(data[8:11])
-        if status >= 200:
-            self.finals.append((status, data))
-        else:
-            assert not self.finals, f"{self.what}: {status} after {self.finals[0][0]}"
-        return self._flow.send(data, failed)
-
-    def check(self) -> None:
-        """One final reply, though it may come again, or 2xx alone for an INVITE."""
-        if len({data for _, data in self.finals}) > 1:
-            statuses = [status for status, _ in self.finals]
-            assert self.what == "INVITE", f"{self.what} answered {statuses}"
-            assert all(status < 300 for status in statuses), f"INVITE answered {statuses}"
-
-
-@dataclass
-class FuzzPhone(Phone):
-    """A phone that remembers what it sent. muted: what it writes is not sent."""
-
-    sent: list[tuple[FuzzPhone, bytes]] = field(default_factory=list)
-    muted: bool = False
-
-    def send(self, data: bytes) -> None:
-        self.sent.append((self, data))
-        if not self.muted:
-            super().send(data)
 
 
 class Driver:
@@ -524,10 +392,3 @@ def replay(steps: Sequence[Sequence[Any]]) -> None:
     for name, *args in steps:
         driver.do(name, *args)
     driver.settle()
-
-
-def save(path: Path, text: str) -> Path:
-    """Write a finding."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import sys
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.fuzz import driver
-from tests.fuzz.run import Outcome
+from tests.fuzz.run import Outcome, save
 
 EXAMPLES = 50
 """Sequences of one batch, each of up to STEPS operations."""
@@ -161,8 +160,7 @@ def fuzz(
     except Exception:  # noqa: BLE001 - that is what is looked for
         outcome.trace = traceback.format_exc()
         text = json.dumps(Calls.last)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        outcome.finding = driver.save(folder / f"sequence-{digest}.json", text)
+        outcome.finding = save(folder, "sequence", text.encode())
         outcome.trace += f"\nin the batch of seed {seed}: {text}"
     _fill(outcome, began)
     return outcome

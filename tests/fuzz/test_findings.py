@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from dlgmgmt.sip import grammar
-from dlgmgmt.sip.errors import BadMessage
+from dlgmgmt.sip.errors import BadMessage, BadUri
+from dlgmgmt.sip.framing import Framer, FramingError
 from dlgmgmt.sip.message import Message
-from tests.unit.sip.harness import BOB, World
+from dlgmgmt.sip.uri import parse_uri
+from tests.unit.sip.harness import BOB, FakeFlow, FakeStream, World
 
 
 def request(*lines: str) -> bytes:
@@ -58,3 +62,42 @@ def test_a_malformed_via_is_refused_in_its_common_form_too(params: str) -> None:
 )
 def test_the_tag_is_the_same_by_whatever_way_it_is_read(value: str, tag: str) -> None:
     assert grammar.party_tag(value, "From") == tag
+
+
+@pytest.mark.parametrize("blank", ["\u2028", "\xa0", "\x85", "\x1c"])
+def test_a_route_with_an_odd_blank_becomes_no_request_uri(blank: str) -> None:
+    with pytest.raises(BadUri, match="Bad URI"):
+        parse_uri(f"sip:a.example;l{blank}r")
+    world = World()
+    world.receive(
+        request(
+            "Via: SIP/2.0/UDP 10.0.9.9:5060;branch=z9hG4bKx",
+            f"Route: <sip:10.0.1.1;l{blank}r>",
+            "From: <sip:a@b>;tag=a",
+            "To: <sip:1@b>",
+            "Call-ID: c",
+            "CSeq: 1 OPTIONS",
+        ),
+        ("10.0.9.9", 5060),
+    )
+    assert world.sent() == [("500", ("10.0.9.9", 5060))]
+    world.finish()
+
+
+def test_a_message_that_is_too_large_for_a_stream_is_answered_513() -> None:
+    world = World(streams=(("10.0.0.1", 5070),))
+    peer = "10.0.9.9", 40000
+    stream = FakeFlow(cast("FakeStream", world.sockets[2]), peer)
+    data = request(
+        "Via: SIP/2.0/TCP 10.0.9.9;branch=z9hG4bKx",
+        "From: <sip:a@b>;tag=a",
+        "To: <sip:1@b>",
+        "Call-ID: c",
+        "CSeq: 1 OPTIONS",
+    ).replace(b"l: 0", b"l: 70000")
+    with pytest.raises(FramingError) as caught:
+        list(Framer(65_535).feed(data))
+    world.proxy.unreadable(caught.value, stream)
+    (mail,) = world.take()
+    assert (mail.sip.start, mail.to) == ("SIP/2.0 513 Message too large", peer)
+    world.finish()
