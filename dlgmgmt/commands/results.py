@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dlgmgmt.dialog.views import DialogView, Snapshot, TerminationView
+from dlgmgmt.sip.bridges import BridgeView as BridgeView  # noqa: PLC0414 - part of a result
 from dlgmgmt.sip.trace import Traced as Traced  # noqa: PLC0414 - part of a result
 
 
@@ -23,11 +24,62 @@ class DialogListing:
     now: int
 
 
+class ContextView(NamedTuple):
+    """A dialog, and the lines that its callbacks of type MI_CONTEXT have written about it."""
+
+    view: DialogView
+    context: tuple[str, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class ChosenListing:
+    """The dialogs that fit a question, batch by batch. now: Unix seconds."""
+
+    batches: Iterator[list[DialogView]]
+    now: int
+
+
+@dataclass(slots=True, frozen=True)
+class ContextListing:
+    """Dialogs with their context, batch by batch. now: Unix seconds."""
+
+    batches: Iterator[list[ContextView]]
+    now: int
+
+
+@dataclass(slots=True, frozen=True)
+class BriefListing:
+    """All dialogs, batch by batch, with some of their fields. fields: letters of dlg.briefing."""
+
+    batches: Iterator[list[DialogView]]
+    fields: str
+
+
+@dataclass(slots=True, frozen=True)
+class ImsListing:
+    """All dialogs, batch by batch, with the fields of ims_dialog's RPC. size: of the table."""
+
+    batches: Iterator[list[DialogView]]
+    size: int
+
+
+Listing = DialogListing | ChosenListing | ContextListing | BriefListing | ImsListing
+"""What is rendered while it is sent; see dlgmgmt.interfaces.listing."""
+
+
 @dataclass(slots=True, frozen=True)
 class DialogMatches:
     """The dialogs that a Call-ID and perhaps a From tag name. now: Unix seconds."""
 
     views: tuple[DialogView, ...]
+    now: int
+
+
+@dataclass(slots=True, frozen=True)
+class ContextMatches:
+    """As DialogMatches, with their context."""
+
+    found: tuple[ContextView, ...]
     now: int
 
 
@@ -53,6 +105,46 @@ class ActiveStats(NamedTuple):
     answering: int
     ongoing: int
     all: int
+
+
+@dataclass(slots=True, frozen=True)
+class ProfileSize:
+    """How many insertions a profile has; value: "" for all of them."""
+
+    profile: str
+    value: str
+    count: int
+
+
+@dataclass(slots=True, frozen=True)
+class Alive:
+    """The dialog that was asked for is answered and has not ended."""
+
+
+@dataclass(slots=True, frozen=True)
+class StateSet:
+    """A dialog is in the state that was asked for."""
+
+
+@dataclass(slots=True, frozen=True)
+class AllOrdered:
+    """All answered dialogs were ended. count: how many."""
+
+    count: int
+
+
+@dataclass(slots=True, frozen=True)
+class BridgeOrdered:
+    """A bridge was begun. number: by which its way is asked for."""
+
+    number: int
+
+
+@dataclass(slots=True, frozen=True)
+class BridgeList:
+    """Bridges, oldest first."""
+
+    bridges: tuple[BridgeView, ...]
 
 
 class Statistic(NamedTuple):
@@ -110,10 +202,17 @@ class Version:
 
 
 Result = (
-    DialogListing
+    Listing
     | DialogMatches
+    | ContextMatches
     | TerminationOrdered
     | TerminationStatus
+    | ProfileSize
+    | Alive
+    | StateSet
+    | AllOrdered
+    | BridgeOrdered
+    | BridgeList
     | ActiveStats
     | Statistics
     | TraceLog

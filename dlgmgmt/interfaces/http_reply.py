@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from aiohttp import web
 
-from dlgmgmt.commands.results import DialogListing
+from dlgmgmt.commands.results import Listing
 from dlgmgmt.interfaces.jsonrpc import INTERNAL_ERROR, Response, error_response
-from dlgmgmt.interfaces.listing import json_items
+from dlgmgmt.interfaces.listing import around, json_text, records
 from dlgmgmt.interfaces.rpc_render import JSON, MSGPACK
 
 _LOG = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class ReplyWriter:
         if msgpack:
             return await self.send_body(request, await self._msgpack(answer), MSGPACK_TYPE)
         members = answer if isinstance(answer, list) else [answer]
-        if not any(isinstance(member.get("result"), DialogListing) for member in members):
+        if not any(isinstance(member.get("result"), Listing) for member in members):
             return await self.send_body(request, JSON.encode(answer), JSON_TYPE)
         async with contextlib.aclosing(_json_chunks(answer)) as chunks:
             start = bytearray()
@@ -125,13 +125,13 @@ class ReplyWriter:
 
     async def _msgpack_one(self, response: Response, room: int) -> bytes:
         listing = response.get("result")
-        if not isinstance(listing, DialogListing):
+        if not isinstance(listing, Listing):
             return MSGPACK.encode(response)
         size = count = 0
         parts: list[bytes] = []
         try:
-            for batch in listing.batches:
-                part = _strip_header(MSGPACK.items(batch, listing.now), len(batch))
+            for batch in records(listing):
+                part = _strip_header(MSGPACK.encode(batch), len(batch))
                 count += len(batch)
                 size += len(part)
                 if size > room:
@@ -152,7 +152,7 @@ class ReplyWriter:
                 MSGPACK.encode("id"),
                 MSGPACK.encode(response["id"]),
                 MSGPACK.encode("result"),
-                _array_header(count),
+                _packed_opening(listing, count),
                 *parts,
             )
         )
@@ -179,31 +179,42 @@ async def _json_chunks(answer: Response | list[Response]) -> AsyncGenerator[byte
 
 async def _json_member(opening: bytes, response: Response) -> AsyncGenerator[bytes, None]:
     listing = response.get("result")
-    if not isinstance(listing, DialogListing):
+    if not isinstance(listing, Listing):
         yield opening + JSON.encode(response)
         return
-    end = b'],"id":' + JSON.encode(response["id"]) + b"}"
+    end = b',"id":' + JSON.encode(response["id"]) + b"}"
     try:
         # Before anything is sent: a listing that cannot begin is answered as an error.
-        first = next(listing.snapshots, [])
-        text = json_items(first, listing.now)
+        text = json_text(listing)
+        first = next(text.batches, b"")
     except Exception:  # noqa: BLE001 - its text is not for the client
         _LOG.exception("HTTP: a listing failed")
         yield opening + JSON.encode(error_response(INTERNAL_ERROR, "", response["id"]))
         return
     # Always one batch behind, so that a short listing is a single chunk.
-    pending = [opening, b'{"jsonrpc":"2.0","result":[', text]
-    size = len(text)
-    for batch in listing.snapshots:
+    pending = [opening, b'{"jsonrpc":"2.0","result":', text.opening, first]
+    size = len(first)
+    for batch in text.batches:
         if size >= _CHUNK:
             yield b"".join(pending)
             await asyncio.sleep(0)
             pending, size = [], 0
-        text = json_items(batch, listing.now)
-        pending += (b",", text)
-        size += len(text)
-    pending.append(end)
+        pending += (b",", batch)
+        size += len(batch)
+    pending += (text.closing, end)
     yield b"".join(pending)
+
+
+def _packed_opening(listing: Listing, count: int) -> bytes:
+    """What stands before the ``count`` records of a listing in msgpack."""
+    wrapping = around(listing)
+    if wrapping is None:
+        return _array_header(count)
+    members, name = wrapping
+    # A map of fewer than 15 members and the array.
+    pairs = b"".join(MSGPACK.encode(part) for pair in members.items() for part in pair)
+    head = bytes((0x80 | (len(members) + 1),))
+    return b"".join((head, pairs, MSGPACK.encode(name), _array_header(count)))
 
 
 def _array_header(count: int) -> bytes:

@@ -1,21 +1,77 @@
-"""The JSON of a listing, dialog by dialog, kept until the dialog changes.
+"""Listings for all doors: batch by batch, in whatever encoding.
 
-A wall of dashboards asks for thousands of dialogs every second, of which a few have changed. What
-is left of a dialog in its snapshot is its text, cut where the clock shows: the duration and the
-seconds that are left.
+The JSON of the plain listing is kept dialog by dialog until the dialog changes: a wall of
+dashboards asks for thousands of dialogs every second, of which a few have changed. What is left of
+a dialog in its snapshot is its text, cut where the clock shows: the duration and the seconds that
+are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, cast
 
+from dlgmgmt.commands.results import (
+    BriefListing,
+    ChosenListing,
+    ContextListing,
+    DialogListing,
+    ImsListing,
+    Listing,
+)
 from dlgmgmt.dialog.events import DialogEvent
 from dlgmgmt.dialog.views import DialogView, Snapshot
-from dlgmgmt.interfaces.rpc_render import JSON, dialog_item
+from dlgmgmt.interfaces.rpc_items import brief_item, context_item, dialog_item, ims_item
+from dlgmgmt.interfaces.rpc_render import JSON
 
 _DURATION = b'"duration":'
 _LEFT = b'"timeout_left":'
+
+
+class JsonText(NamedTuple):
+    """A listing as JSON. batches: some objects each, with commas between them; none is empty."""
+
+    opening: bytes
+    batches: Iterator[bytes]
+    closing: bytes
+
+
+def json_text(listing: Listing) -> JsonText:
+    """The JSON of a listing, made while ``batches`` is read."""
+    if isinstance(listing, DialogListing):
+        now = listing.now
+        plain = (json_items(batch, now) for batch in listing.snapshots if batch)
+        return JsonText(b"[", plain, b"]")
+    batches = (JSON.encode(batch)[1:-1] for batch in records(listing))
+    wrapping = around(listing)
+    if wrapping is None:
+        return JsonText(b"[", batches, b"]")
+    members, name = wrapping
+    opening = JSON.encode({**members, name: []}).removesuffix(b"]}")
+    return JsonText(opening, batches, b"]}")
+
+
+def records(listing: Listing) -> Iterator[list[object]]:
+    """The records of a listing, batch by batch, none of which is empty; any encoder takes them."""
+    match listing:
+        case DialogListing(batches, _, now) | ChosenListing(batches, now):
+            return ([dialog_item(view, now) for view in batch] for batch in batches if batch)
+        case ContextListing(found, now):
+            return ([context_item(each, now) for each in batch] for batch in found if batch)
+        case BriefListing(batches, fields):
+            return ([brief_item(view, fields) for view in batch] for batch in batches if batch)
+        case ImsListing(batches, _):
+            return ([ims_item(view) for view in batch] for batch in batches if batch)
+
+
+def around(listing: Listing) -> tuple[dict[str, object], str] | None:
+    """The object that holds the array: its members before it, and the array's name.
+
+    None where the array itself is the result.
+    """
+    if isinstance(listing, ImsListing):
+        return {"Size": listing.size}, "Dialogs"
+    return None
 
 
 class Fragment(NamedTuple):

@@ -1,20 +1,35 @@
 """Results of commands as MI reply trees, whatever door they leave by.
 
 The layout is that of Kamailio 4.4's ims_dialog; ``timeout_left`` and ``state_name`` are added to
-the end of a dialog's fields, where clients that read by name do not trip over them.
+the end of a dialog's fields, where clients that read by name do not trip over them. ``render`` has
+one function for each type of result; a type without one is a TypeError.
 """
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from dlgmgmt.commands.results import (
     ActiveStats,
+    Alive,
+    AllOrdered,
+    BridgeList,
+    BridgeOrdered,
+    BridgeView,
+    BriefListing,
+    ChosenListing,
     CommandNames,
+    ContextListing,
+    ContextMatches,
+    ContextView,
     DialogListing,
     DialogMatches,
+    ImsListing,
+    ProfileSize,
     Result,
+    StateSet,
     Statistics,
     TerminationOrdered,
     TerminationStatus,
@@ -33,46 +48,122 @@ MiItem = MiNode | MiText | MiRendered
 _NAMES = {int(state): name for state, name in STATE_NAMES.items()}
 
 
+@functools.singledispatch
 def render(result: Result) -> Iterable[MiItem]:
-    """The tree of a result."""
-    match result:
-        case DialogListing(batches, _, now):
-            return _listing(batches, now)
-        case DialogMatches(views, now):
-            return [_dialog(view, now) for view in views]
-        case TerminationOrdered():
-            return ()
-        case TerminationStatus(record):
-            return [
-                MiNode(side.side, side.outcome, (("method", side.method),)) for side in record.sides
-            ]
-        case ActiveStats():
-            return [MiNode(name, value) for name, value in result._asdict().items()]
-        case Statistics(rows):
-            return [MiText(f"{row.group}:{row.name} = {row.value}") for row in rows]
-        case TraceLog(messages):
-            return (_traced(message) for message in messages)
-        case TraceStatus(enabled):
-            return [MiText("on" if enabled else "off")]
-        case CommandNames(names):
-            return [MiText(name) for name in names]
-        case Uptime(now, up_since):
-            return [
-                MiNode("Now", time.ctime(now)),
-                MiNode("Up since", time.ctime(up_since)),
-                MiNode("Up time", f"{now - up_since} [sec]"),
-            ]
-        case Version(program, version, platform, runtime):
-            return [
-                MiNode("Server", f"{program} ({version} ({platform}))"),
-                MiNode("Build", runtime),
-            ]
+    """The tree of a result; that of a listing is made while it is read."""
+    raise TypeError(type(result))
 
 
-def _listing(batches: Iterator[list[DialogView]], now: int) -> Iterator[MiItem]:
-    for batch in batches:
-        for view in batch:
-            yield _dialog(view, now)
+@render.register
+def _(result: DialogListing | ChosenListing) -> Iterable[MiItem]:
+    now = result.now
+    return (_dialog(view, now) for batch in result.batches for view in batch)
+
+
+@render.register
+def _(result: BriefListing | ImsListing) -> Iterable[MiItem]:
+    return (
+        MiNode("dialog", None, (("hash", f"{view.h_entry}:{view.h_id}"),))
+        for batch in result.batches
+        for view in batch
+    )
+
+
+@render.register
+def _(result: ContextListing) -> Iterable[MiItem]:
+    now = result.now
+    return (_with_context(each, now) for batch in result.batches for each in batch)
+
+
+@render.register
+def _(result: DialogMatches) -> Iterable[MiItem]:
+    return [_dialog(view, result.now) for view in result.views]
+
+
+@render.register
+def _(result: ContextMatches) -> Iterable[MiItem]:
+    return [_with_context(each, result.now) for each in result.found]
+
+
+@render.register
+def _(_result: TerminationOrdered | Alive | StateSet) -> Iterable[MiItem]:
+    return ()
+
+
+@render.register
+def _(result: TerminationStatus) -> Iterable[MiItem]:
+    return [
+        MiNode(side.side, side.outcome, (("method", side.method),)) for side in result.record.sides
+    ]
+
+
+@render.register
+def _(result: AllOrdered) -> Iterable[MiItem]:
+    return [MiNode("ordered", result.count)]
+
+
+@render.register
+def _(result: ProfileSize) -> Iterable[MiItem]:
+    attrs = (("name", result.profile), ("value", result.value), ("count", result.count))
+    return [MiNode("profile", None, attrs)]
+
+
+@render.register
+def _(result: BridgeOrdered) -> Iterable[MiItem]:
+    return [MiNode("id", result.number)]
+
+
+@render.register
+def _(result: BridgeList) -> Iterable[MiItem]:
+    return [_bridge(each) for each in result.bridges]
+
+
+def _bridge(view: BridgeView) -> MiNode:
+    fields = view._asdict()
+    del fields["id"]
+    return MiNode("bridge", view.id, (), [MiNode(name, value) for name, value in fields.items()])
+
+
+@render.register
+def _(result: ActiveStats) -> Iterable[MiItem]:
+    return [MiNode(name, value) for name, value in result._asdict().items()]
+
+
+@render.register
+def _(result: Statistics) -> Iterable[MiItem]:
+    return [MiText(f"{row.group}:{row.name} = {row.value}") for row in result.rows]
+
+
+@render.register
+def _(result: TraceStatus) -> Iterable[MiItem]:
+    return [MiText("on" if result.enabled else "off")]
+
+
+@render.register
+def _(result: CommandNames) -> Iterable[MiItem]:
+    return [MiText(name) for name in result.names]
+
+
+@render.register
+def _(result: Uptime) -> Iterable[MiItem]:
+    return [
+        MiNode("Now", time.ctime(result.now)),
+        MiNode("Up since", time.ctime(result.up_since)),
+        MiNode("Up time", f"{result.now - result.up_since} [sec]"),
+    ]
+
+
+@render.register
+def _(result: Version) -> Iterable[MiItem]:
+    return [
+        MiNode("Server", f"{result.program} ({result.version} ({result.platform}))"),
+        MiNode("Build", result.runtime),
+    ]
+
+
+@render.register
+def _(result: TraceLog) -> Iterable[MiItem]:
+    return (_traced(message) for message in result.messages)
 
 
 def _traced(message: Traced) -> MiNode:
@@ -129,8 +220,14 @@ def _printable(texts: Sequence[str]) -> Sequence[str]:
     return texts if "".join(texts).isprintable() else [escape(text) for text in texts]
 
 
-def _dialog(view: DialogView, now: int) -> MiRendered:
-    """The lines of a dialog and of its out legs."""
+def _with_context(found: ContextView, now: int) -> MiRendered:
+    """A dialog whose own fields end with its context, a line of it deeper than ``context::``."""
+    lines = "".join(f"\t\t{escape(line)}\n" for line in found.context)
+    return _dialog(found.view, now, f"\tcontext:: \n{lines}")
+
+
+def _dialog(view: DialogView, now: int, more: str = "") -> MiRendered:
+    """The lines of a dialog and of its out legs. more: lines that end the dialog's own."""
     # Unpacked once: a listing reads these fields of every dialog.
     (
         h_entry,
@@ -180,6 +277,7 @@ def _dialog(view: DialogView, now: int) -> MiRendered:
         timeout - now if timeout > now else 0,
         _NAMES[state],
     )
+    block += more
     for leg in legs:
         to_tag, contact, route_set, bind_addr = _printable(
             (leg.to_tag, leg.callee_contact, leg.callee_route_set, leg.callee_bind_addr)

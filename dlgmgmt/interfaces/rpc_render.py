@@ -1,12 +1,11 @@
-"""Results of commands as the records that JSON-RPC clients read, and their encoding.
+"""Results of commands as what JSON-RPC clients read, and its encoding.
 
-The keys of a dialog are those of Kamailio's dialog module (dlg.list), then those of ims_dialog.
-Text that came as bytes that are no UTF-8 is shown with U+FFFD in their place: such a dialog is
-ended by its h_entry and h_id.
+``render`` has one function for each type of result; a type without one is a TypeError.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Sequence
@@ -16,10 +15,22 @@ import msgspec
 
 from dlgmgmt.commands.results import (
     ActiveStats,
+    Alive,
+    AllOrdered,
+    BridgeList,
+    BridgeOrdered,
+    BridgeView,
+    BriefListing,
+    ChosenListing,
     CommandNames,
+    ContextListing,
+    ContextMatches,
     DialogListing,
     DialogMatches,
+    ImsListing,
+    ProfileSize,
     Result,
+    StateSet,
     Statistics,
     TerminationOrdered,
     TerminationStatus,
@@ -29,236 +40,124 @@ from dlgmgmt.commands.results import (
     Uptime,
     Version,
 )
-from dlgmgmt.dialog.states import STATE_NAMES, State
-from dlgmgmt.dialog.views import DialogView, LegView, SideOutcome, TerminationView
+from dlgmgmt.dialog.views import SideOutcome, TerminationView
 from dlgmgmt.interfaces.packed import Packer
-
-
-class Party(msgspec.Struct, gc=False):
-    """One end of a dialog; all None while there is no leg."""
-
-    tag: str | None
-    contact: str | None
-    cseq: str | None
-    route_set: str | None
-    socket: str | None
-
-
-class Leg(msgspec.Struct, gc=False):
-    """An out leg."""
-
-    to_tag: str
-    to_uri: str
-    state: str
-    acked: bool
-    branch: int
-    caller_cseq: int
-    callee_cseq: int
-    contact: str
-    route_set: str
-    socket: str
-
-
-class Ended(msgspec.Struct, gc=False):
-    """A leg that has left its dialog."""
-
-    branch: int
-    to_tag: str
-    code: int
-    cause: str
-
-
-class DialogItem(msgspec.Struct, gc=False):
-    """A dialog; the fields are in the order in which they are written."""
-
-    h_entry: int
-    h_id: int
-    ref: int
-    callid: str = msgspec.field(name="call-id")
-    from_uri: str
-    to_uri: str
-    state: int
-    start_ts: int
-    init_ts: int
-    end_ts: int
-    duration: int
-    timeout: int
-    lifetime: int
-    dflags: int
-    sflags: int
-    iflags: int
-    caller: Party
-    callee: Party
-    profiles: Sequence[str | dict[str, str]]
-    variables: Sequence[dict[str, str]]
-    ims_state: int
-    state_name: str
-    did: str
-    req_uri: str
-    timeout_left: int
-    legs: Sequence[Leg]
-    history: Sequence[Ended]
-
-
-_NAMES = {int(state): name for state, name in STATE_NAMES.items()}
-
-DIALOG_MODULE_STATES = {
-    int(State.UNCONFIRMED): 1,
-    int(State.EARLY): 2,
-    int(State.CONFIRMED_NA): 3,
-    int(State.CONFIRMED): 4,
-    int(State.CONCURRENT): 4,
-    int(State.DELETED): 5,
-}
-"""The dialog module's number for each state of ims_dialog."""
-
-_NO_PARTY = Party(None, None, None, None, None)
+from dlgmgmt.interfaces.rpc_items import DialogItem, context_item, dialog_item
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def dialog_item(view: DialogView, now: int) -> DialogItem:
-    """A dialog as it is shown at ``now`` (Unix seconds)."""
-    # One unpacking instead of 26 attribute look-ups: a listing does this for every dialog.
-    (
-        h_entry,
-        h_id,
-        did,
-        state,
-        ref_count,
-        callid,
-        from_uri,
-        from_tag,
-        to_uri,
-        req_uri,
-        caller_cseq,
-        caller_contact,
-        caller_route_set,
-        caller_bind_addr,
-        init_ts,
-        start_ts,
-        end_ts,
-        lifetime,
-        timeout,
-        _toroute,
-        dflags,
-        sflags,
-        profiles,
-        variables,
-        legs,
-        history,
-    ) = view
-    if legs:
-        leg = legs[0] if len(legs) == 1 else _main_leg(legs)
-        (_, _, _, _, _, _, _, tag, caller_cseq, callee_cseq, contact, route_set, socket, _) = leg
-        callee = Party(tag, contact, str(callee_cseq), route_set, socket)
-        shown_legs: Sequence[Leg] = [
-            Leg(tag, uri, kind, acked, branch, sent, received, contact, route_set, socket)
-            for (
-                _,
-                _,
-                _,
-                branch,
-                kind,
-                acked,
-                uri,
-                tag,
-                sent,
-                received,
-                contact,
-                route_set,
-                socket,
-                _,
-            ) in legs
-        ]
-    else:
-        callee = _NO_PARTY
-        shown_legs = ()
-    return DialogItem(
-        h_entry,
-        h_id,
-        ref_count,
-        callid,
-        from_uri,
-        to_uri,
-        DIALOG_MODULE_STATES[state],
-        start_ts,
-        init_ts,
-        end_ts,
-        (end_ts or now) - start_ts if 0 < start_ts <= now else 0,
-        timeout,
-        lifetime,
-        dflags,
-        sflags,
-        0,
-        Party(from_tag, caller_contact, str(caller_cseq), caller_route_set, caller_bind_addr),
-        callee,
-        # An empty comprehension costs as much as a party: most dialogs have none of these.
-        [name if value is None else {name: value} for name, value in profiles] if profiles else (),
-        [{name: value} for name, value in variables] if variables else (),
-        state,
-        _NAMES[state],
-        did,
-        req_uri,
-        timeout - now if timeout > now else 0,
-        shown_legs,
-        [Ended(*ended) for ended in history] if history else (),
-    )
-
-
-def _main_leg(legs: Sequence[LegView]) -> LegView:
-    """The leg that a client with room for one is shown: the first answered one, else the first."""
-    for leg in legs:
-        if leg.state == "confirmed":
-            return leg
-    return legs[0]
-
-
+@functools.singledispatch
 def render(result: Result) -> object:
     """What stands as ``result`` in the response; a listing is returned unchanged."""
-    match result:
-        case DialogListing():
-            return result
-        case DialogMatches(views, now):
-            items = [dialog_item(view, now) for view in views]
-            if not items:
-                return {}
-            return items[0] if len(items) == 1 else items
-        case TerminationOrdered(record):
-            return {"id": record.id, "legs": _sides(record)}
-        case TerminationStatus(record):
-            return {
-                "id": record.id,
-                "h_entry": record.h_entry,
-                "h_id": record.h_id,
-                "call-id": record.callid,
-                "from_tag": record.from_tag,
-                "reason": record.reason,
-                "ordered_ts": record.ordered_ts,
-                "legs": _sides(record),
-            }
-        case ActiveStats():
-            return result._asdict()
-        case Statistics(rows):
-            return [f"{row.group}:{row.name} = {row.value}" for row in rows]
-        case TraceLog(messages):
-            return [_traced(message) for message in messages]
-        case TraceStatus(enabled):
-            return "Enabled" if enabled else "Disabled"
-        case CommandNames(names):
-            return list(names)
-        case Uptime(now, up_since):
-            return {
-                "now": time.ctime(now),
-                "up_since": time.ctime(up_since),
-                "uptime": now - up_since,
-            }
-        case Version(program, version, platform, _):
-            return f"{program} {version} ({platform})"
+    raise TypeError(type(result))
+
+
+@render.register
+def _(
+    result: DialogListing | ChosenListing | ContextListing | BriefListing | ImsListing,
+) -> object:
+    return result
+
+
+@render.register
+def _(result: DialogMatches) -> object:
+    return _few([dialog_item(view, result.now) for view in result.views])
+
+
+@render.register
+def _(result: ContextMatches) -> object:
+    return _few([context_item(each, result.now) for each in result.found])
+
+
+def _few(items: Sequence[DialogItem]) -> object:
+    """What a look-up answers: nothing is an empty object, one thing stands by itself."""
+    if not items:
+        return {}
+    return items[0] if len(items) == 1 else items
+
+
+@render.register
+def _(result: TerminationOrdered) -> object:
+    return {"id": result.record.id, "legs": _sides(result.record)}
+
+
+@render.register
+def _(result: TerminationStatus) -> object:
+    record = result.record
+    return {
+        "id": record.id,
+        "h_entry": record.h_entry,
+        "h_id": record.h_id,
+        "call-id": record.callid,
+        "from_tag": record.from_tag,
+        "reason": record.reason,
+        "ordered_ts": record.ordered_ts,
+        "legs": _sides(record),
+    }
 
 
 def _sides(record: TerminationView) -> list[dict[str, str]]:
     return [SideOutcome._asdict(side) for side in record.sides]
+
+
+@render.register
+def _(result: AllOrdered) -> object:
+    return {"ordered": result.count}
+
+
+@render.register
+def _(result: ProfileSize) -> object:
+    return result.count
+
+
+@render.register
+def _(_result: Alive) -> object:
+    return "Alive"
+
+
+@render.register
+def _(_result: StateSet) -> object:
+    return "Done"
+
+
+@render.register
+def _(result: BridgeOrdered) -> object:
+    return {"id": result.number}
+
+
+@render.register
+def _(result: BridgeList) -> object:
+    return [_bridge(each) for each in result.bridges]
+
+
+def _bridge(view: BridgeView) -> dict[str, object]:
+    return {
+        "id": view.id,
+        "call-id": view.callid,
+        "from": view.from_uri,
+        "to": view.to_uri,
+        "op": view.proxy,
+        "state": view.state,
+        "detail": view.detail,
+        "ordered_ts": view.ordered_ts,
+        "ended_ts": view.ended_ts,
+    }
+
+
+@render.register
+def _(result: ActiveStats) -> object:
+    return result._asdict()
+
+
+@render.register
+def _(result: Statistics) -> object:
+    return [f"{row.group}:{row.name} = {row.value}" for row in result.rows]
+
+
+@render.register
+def _(result: TraceLog) -> object:
+    return [_traced(message) for message in result.messages]
 
 
 def _traced(message: Traced) -> dict[str, object]:
@@ -272,6 +171,30 @@ def _traced(message: Traced) -> dict[str, object]:
         "size": len(message.data),
         "message": message.data.decode("utf-8", "replace"),
     }
+
+
+@render.register
+def _(result: TraceStatus) -> object:
+    return "Enabled" if result.enabled else "Disabled"
+
+
+@render.register
+def _(result: CommandNames) -> object:
+    return list(result.names)
+
+
+@render.register
+def _(result: Uptime) -> object:
+    return {
+        "now": time.ctime(result.now),
+        "up_since": time.ctime(result.up_since),
+        "uptime": result.now - result.up_since,
+    }
+
+
+@render.register
+def _(result: Version) -> object:
+    return f"{result.program} {result.version} ({result.platform})"
 
 
 def clean(value: Any) -> Any:
@@ -299,10 +222,6 @@ class Encoder:
             return self._encoder.encode(value)
         except UnicodeEncodeError:
             return self._encoder.encode(clean(value))
-
-    def items(self, views: Sequence[DialogView], now: int) -> bytes:
-        """The dialogs as an encoded array."""
-        return self.encode([dialog_item(view, now) for view in views])
 
 
 JSON = Encoder(msgspec.json.Encoder())

@@ -18,6 +18,7 @@ from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.dialog.views import DialogView, Snapshot
 from dlgmgmt.interfaces.http import HttpServer
+from dlgmgmt.interfaces.rpc_items import dialog_item
 from dlgmgmt.interfaces.rpc_render import JSON
 from dlgmgmt.interfaces.settings import HttpSettings
 from tests.unit.commands.harness import NOW, House
@@ -261,7 +262,8 @@ async def test_a_streamed_listing_is_the_same_as_one_rendered_whole(
     for number in range(10_000):
         house.call(f"{number}@x")
     views = [view for batch in house.table.iter_views() for view in batch]
-    whole = b'{"jsonrpc":"2.0","result":' + JSON.items(views, int(NOW)) + b',"id":"abc"}'
+    items = [dialog_item(view, int(NOW)) for view in views]
+    whole = b'{"jsonrpc":"2.0","result":' + JSON.encode(items) + b',"id":"abc"}'
     status, answer, _ = await client.post(request("dlg.list", request_id="abc"))
     assert status == 200
     assert answer == whole

@@ -7,7 +7,8 @@ import pytest
 
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.interfaces.listing import Fragment, json_items, render_early
-from dlgmgmt.interfaces.rpc_render import JSON, dialog_item
+from dlgmgmt.interfaces.rpc_items import dialog_item
+from dlgmgmt.interfaces.rpc_render import JSON
 from tests.unit.commands.harness import NOW, House
 
 

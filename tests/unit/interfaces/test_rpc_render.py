@@ -12,7 +12,8 @@ from dlgmgmt.commands.results import DialogMatches
 from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.views import DialogView
-from dlgmgmt.interfaces.rpc_render import DIALOG_MODULE_STATES, JSON, MSGPACK, render
+from dlgmgmt.interfaces.rpc_items import DIALOG_MODULE_STATES
+from dlgmgmt.interfaces.rpc_render import JSON, MSGPACK, render
 from tests.unit.commands.harness import NOW, House
 
 
