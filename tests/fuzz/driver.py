@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.termination import PENDING, WAITING_FOR_ACK
+from dlgmgmt.sip.framing import Framer, FramingError
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.own_requests import UNSENDABLE
 from dlgmgmt.sip.selection import Candidate
@@ -37,6 +38,7 @@ from tests.unit.sip.harness import (
     CAROL,
     DAVE,
     ERIN,
+    FakeFlow,
     FakeStream,
     Mail,
     Side,
@@ -277,6 +279,25 @@ class Driver:
         phone, data = found if found is not None and seed % 4 else (self.callers[0], b"")
         mutator = Mutator(rng, [data] if data else seeds())
         self.world.receive(mutator.make(), phone.addr, phone.own)
+
+    def op_stream(self, which: int, seed: int) -> None:
+        """Messages, some of them changed, come on a connection, up to what cannot be cut."""
+        rng = random.Random(seed)
+        phone = self.callers[1]
+        sock = self.world.sockets[phone.own]
+        assert isinstance(sock, FakeStream)
+        stream = FakeFlow(sock, phone.addr)
+        parts = [data for _, data in self.sent[-1 - which :]][:3]
+        mutator = Mutator(rng, parts or seeds())
+        data = b"\r\n\r\n".join([*parts, mutator.change(mutator.make())])
+        framer = Framer(65_535)
+        try:
+            for at in range(0, len(data), 500):
+                for item in framer.feed(data[at : at + 500]):
+                    if isinstance(item, bytes):
+                        self.world.proxy.receive(item, phone.addr, sock, stream)
+        except FramingError as error:
+            self.world.proxy.unreadable(error, stream)
 
     def op_break(self, which: int, how: int) -> None:
         """A network fails, or works again."""

@@ -105,6 +105,10 @@ class Calls(RuleBasedStateMachine):
     def garbage(self, which: int, seed: int) -> None:
         self._do("garbage", which, seed)
 
+    @rule(which=_SMALL, seed=_LARGE)
+    def stream(self, which: int, seed: int) -> None:
+        self._do("stream", which, seed)
+
     @rule(which=_SMALL, how=_SMALL)
     def network(self, which: int, how: int) -> None:
         self._do("break", which, how)
