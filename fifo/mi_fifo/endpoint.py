@@ -9,6 +9,7 @@ import grp
 import os
 import pwd
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from mi_fifo.errors import FifoError, FifoInUse, FifoSetupError, NoReader, NotAFifo, ReplyRefused
@@ -164,13 +165,19 @@ class CommandFifo:
             os.close(self.fd)
 
 
-def open_reply(reply_dir: str, name: str, own: tuple[int, int] | None = None) -> int:
+def open_reply(
+    reply_dir: str,
+    name: str,
+    own: tuple[int, int] | None = None,
+    owner_allowed: Callable[[int], bool] | None = None,
+) -> int:
     """A non-blocking descriptor to write the reply FIFO ``name`` in ``reply_dir``.
 
     own: identity of the command FIFO, which is refused: a daemon that answers itself has no end.
+    owner_allowed: whether a FIFO of the user with this number may be written; None: any.
     Nothing is created and no link is followed. Raises ReplyRefused with cause "missing",
-    "not_a_fifo" (a link, a file, a device), "hard_linked", "own_fifo" or "open_failed", and
-    NoReader, cause "no_reader".
+    "not_a_fifo" (a link, a file, a device), "hard_linked", "own_fifo", "foreign" or "open_failed",
+    and NoReader, cause "no_reader".
     """
     try:
         directory = os.open(reply_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -178,7 +185,7 @@ def open_reply(reply_dir: str, name: str, own: tuple[int, int] | None = None) ->
         raise ReplyRefused("open_failed", f"reply directory: {error.strerror}") from error
     try:
         # Looked at before it is opened: opening a device or a socket can have effects.
-        _check_reply(os.stat(name, dir_fd=directory, follow_symlinks=False), own)
+        _check_reply(os.stat(name, dir_fd=directory, follow_symlinks=False), own, owner_allowed)
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
         fd = os.open(name, flags, dir_fd=directory)
     except FileNotFoundError:
@@ -192,14 +199,18 @@ def open_reply(reply_dir: str, name: str, own: tuple[int, int] | None = None) ->
     finally:
         os.close(directory)
     try:
-        _check_reply(os.fstat(fd), own)
+        _check_reply(os.fstat(fd), own, owner_allowed)
     except ReplyRefused:
         os.close(fd)
         raise
     return fd
 
 
-def _check_reply(status: os.stat_result, own: tuple[int, int] | None) -> None:
+def _check_reply(
+    status: os.stat_result,
+    own: tuple[int, int] | None,
+    owner_allowed: Callable[[int], bool] | None,
+) -> None:
     if not stat.S_ISFIFO(status.st_mode):
         kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a FIFO"
         raise ReplyRefused("not_a_fifo", f"it is {kind}")
@@ -207,3 +218,5 @@ def _check_reply(status: os.stat_result, own: tuple[int, int] | None) -> None:
         raise ReplyRefused("hard_linked", "it has another name (hard link)")
     if (status.st_dev, status.st_ino) == own:
         raise ReplyRefused("own_fifo", "it is the command FIFO itself")
+    if owner_allowed is not None and not owner_allowed(status.st_uid):
+        raise ReplyRefused("foreign", f"it belongs to another user (uid {status.st_uid})")
