@@ -2,6 +2,7 @@
 # make test   all tests; ARGS="-k fork" goes to pytest
 # make lint   ruff, mypy, import-linter
 # make bench  the figures of README.md, on this machine
+# make fuzz   random input; ARGS="parser --minutes 20", or framing, or sequence
 #
 # VENV: where the virtual environment lies. PYTHON: the interpreter to make it with.
 
@@ -11,7 +12,7 @@ BIN = $(VENV)/bin
 SIPP_NOTE = $(VENV)/.sipp-missing
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint format bench openapi clean venv venv-test
+.PHONY: run test lint format bench fuzz openapi clean venv venv-test
 
 venv:
 	@.ci/venv "$(VENV)"
@@ -40,6 +41,9 @@ format: venv-test
 bench: venv-test
 	@.ci/sipp "$(SIPP_NOTE)"
 	$(BIN)/python -m tests.bench $(ARGS)
+
+fuzz: venv-test
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 openapi: venv
 	$(BIN)/python -m dlgmgmt.commands.openapi

@@ -11,7 +11,7 @@ from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.sip.flow import Failed, Flow
 from dlgmgmt.sip.resolver import Resolver
 from dlgmgmt.sip.selection import Candidate
-from tests.unit.sip.harness import PROXY, PROXY6, Phone, World, settings
+from tests.unit.sip.harness import PROXY, PROXY6, Phone, Sip, World, settings
 
 DIALOGS = DialogSettings(hash_size=16, default_timeout=120, early_timeout=90, noack_timeout=20)
 
@@ -107,3 +107,16 @@ class FuzzPhone(Phone):
         self.sent.append((self, data))
         if not self.muted:
             super().send(data)
+
+
+def is_plain(sip: Sip) -> bool:
+    """Whether a phone can read it: some garbage is forwarded."""
+    try:
+        sip.raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return (
+        len(sip["CSeq"].split()) == 2
+        and all(sip[name] for name in ("From", "To", "Call-ID"))
+        and sip.start.count(" ") >= 2
+    )
