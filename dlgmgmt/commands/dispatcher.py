@@ -6,6 +6,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dlgmgmt.commands.audit import (
+    Audit,
+    AuditRecord,
+    bounded,
+    shown_arguments,
+    target_of,
+    terminations_of,
+)
 from dlgmgmt.commands.binding import Argument, bind, quoted
 from dlgmgmt.commands.context import CommandContext
 from dlgmgmt.commands.errors import (
@@ -15,28 +23,51 @@ from dlgmgmt.commands.errors import (
     MgmtProtocol,
     Refused,
 )
-from dlgmgmt.commands.registry import Call, Command, Permission, Registry
+from dlgmgmt.commands.registry import Call, Command, Permission, Registry, Value
 from dlgmgmt.commands.results import Result
 
 _LOG = logging.getLogger(__name__)
 
-ALL_PERMISSIONS: frozenset[Permission] = frozenset({"view", "operate"})
+ALL_PERMISSIONS: frozenset[Permission] = frozenset({"view", "operate", "admin"})
 
 
 @dataclass(slots=True, frozen=True)
 class Caller:
-    """Who asks. label: for the log, such as "fifo" or an address."""
+    """Who asks. label: for the log, such as "fifo" or an address.
+
+    user, role: of the token or certificate; user may also be the account at the other end of a
+    unix socket; "" if unknown. door: the interface, such as "http". address: of the peer, host and
+    port, "" if it has none.
+    """
 
     label: str
     permissions: frozenset[Permission] = ALL_PERMISSIONS
+    user: str = ""
+    door: str = ""
+    address: str = ""
+    role: str = ""
+
+
+@dataclass(slots=True)
+class _Understood:
+    """What became of the arguments. values: None as long as they are not bound."""
+
+    values: dict[str, Value] | None = None
+    further: tuple[str, ...] = ()
 
 
 class Dispatcher:
-    """Runs commands. Handlers run on the thread that calls :meth:`call`."""
+    """Runs commands. Handlers run on the thread that calls :meth:`call`.
 
-    def __init__(self, registry: Registry, context: CommandContext) -> None:
+    audit: is told of every command whose permission is not "view", those refused included.
+    """
+
+    def __init__(
+        self, registry: Registry, context: CommandContext, audit: Audit | None = None
+    ) -> None:
         self.registry = registry
         self.context = context
+        self._audit = audit
         self._names = {protocol: registry.names(protocol) for protocol in MgmtProtocol}
 
     def call(
@@ -48,18 +79,59 @@ class Dispatcher:
         once. Nothing else is raised for what a client can cause.
         """
         command = self.registry.lookup(protocol, name)
+        understood = _Understood()
+        answer = self._answer(command, protocol, name, arguments, caller, understood)
+        if command is not None and command.permission != "view":
+            if not isinstance(answer, CommandError):
+                _LOG.info("%s %s from %s: done", protocol.value, name, caller.label)
+            if self._audit is not None:
+                self._audit.record(self._record(name, arguments, caller, understood, answer))
+        if isinstance(answer, CommandError):
+            raise answer
+        return answer
+
+    def _answer(
+        self,
+        command: Command | None,
+        protocol: MgmtProtocol,
+        name: str,
+        arguments: Sequence[Argument],
+        caller: Caller,
+        understood: _Understood,
+    ) -> Result | CommandError:
         try:
-            result = self._run(command, protocol, arguments, caller)
+            return self._run(command, protocol, arguments, caller, understood)
         except Refused as refused:
-            raise self._error(
-                command, protocol, name, caller, refused.failure, refused.detail
-            ) from None
+            return self._error(command, protocol, name, caller, refused.failure, refused.detail)
         except Exception:  # noqa: BLE001 - a broken handler must not end the interface
             _LOG.exception("%s %s from %s failed", protocol.value, quoted(name), caller.label)
-            raise self.failed(protocol, name) from None
-        if command is not None and command.permission == "operate":
-            _LOG.info("%s %s from %s: done", protocol.value, name, caller.label)
-        return result
+            return self.failed(protocol, name)
+
+    def _record(
+        self,
+        name: str,
+        arguments: Sequence[Argument],
+        caller: Caller,
+        understood: _Understood,
+        answer: Result | CommandError,
+    ) -> AuditRecord:
+        values = understood.values or {}
+        ended = () if isinstance(answer, CommandError) else terminations_of(answer)
+        reason = values.get("reason", "")
+        return AuditRecord(
+            time=self.context.clock(),
+            user=caller.user,
+            role=caller.role,
+            door=caller.door,
+            address=caller.address,
+            command=name,
+            target=target_of(values, ended),
+            arguments=shown_arguments(understood.values, understood.further, arguments),
+            reason=bounded(str(reason)),
+            code=answer.code if isinstance(answer, CommandError) else 200,
+            text=bounded(answer.text) if isinstance(answer, CommandError) else "OK",
+            terminations=tuple(view.id for view in ended),
+        )
 
     def _run(
         self,
@@ -67,12 +139,14 @@ class Dispatcher:
         protocol: MgmtProtocol,
         arguments: Sequence[Argument],
         caller: Caller,
+        understood: _Understood,
     ) -> Result:
         if command is None:
             raise Refused(Failure.UNKNOWN_COMMAND)
         if command.permission not in caller.permissions:
             raise Refused(Failure.FORBIDDEN, f"needs the permission {command.permission}")
         values, further = bind(command, protocol, arguments)
+        understood.values, understood.further = values, further
         return command.handler(Call(self.context, values, further, self._names[protocol]))
 
     def failed(self, protocol: MgmtProtocol, name: str) -> CommandError:

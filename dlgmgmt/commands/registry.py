@@ -10,7 +10,7 @@ from dlgmgmt.commands.context import CommandContext
 from dlgmgmt.commands.errors import DEFAULT_TEXTS, ErrorTexts, Failure, MgmtProtocol
 from dlgmgmt.commands.results import Result
 
-Permission = Literal["view", "operate"]
+Permission = Literal["view", "operate", "admin"]
 Value = str | int
 
 
