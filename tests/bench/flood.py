@@ -17,7 +17,7 @@ FLOOD = 2000
 GOOD = 20
 WARM = 20
 CEILING = 300.0
-"""MB: what is admitted of the flood, 500 calls a second, lives for 64 seconds, with INVITE and 408."""
+"""MB: 500 calls a second are admitted, and each lives for 64 seconds, with its INVITE and 408."""
 STAYS = 5.0
 """Per cent of the blocks of memory in use before, that may be in use in addition in the end."""
 
