@@ -67,6 +67,7 @@ class DialogApi:
     DLGCB_RESPONSE_FWDED = DlgCb.RESPONSE_FWDED
     DLGCB_RESPONSE_WITHIN = DlgCb.RESPONSE_WITHIN
     DLGCB_MI_CONTEXT = DlgCb.MI_CONTEXT
+    DLGCB_RPC_CONTEXT = DlgCb.RPC_CONTEXT
     DLGCB_SPIRALED = DlgCb.SPIRALED
 
     def __init__(self, table: DialogTable, terminator: Terminator, callbacks: Register) -> None:

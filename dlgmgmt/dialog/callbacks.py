@@ -25,8 +25,16 @@ MAX_CALLBACKS = 64
 """Callbacks of one dialog, and callbacks for new dialogs."""
 
 
+MAX_CONTEXT = 64
+MAX_LINE = 1024
+"""Lines of context of a dialog, and characters of one."""
+
+
 class DlgCb(enum.IntFlag):
-    """Types of callbacks; several may be registered at once, CREATED alone."""
+    """Types of callbacks; several may be registered at once, CREATED alone.
+
+    RPC_CONTEXT is another name of MI_CONTEXT, for the context is the same on every interface.
+    """
 
     CREATED = 1
     FAILED = 2
@@ -40,6 +48,7 @@ class DlgCb(enum.IntFlag):
     RESPONSE_FWDED = 512
     RESPONSE_WITHIN = 1024
     MI_CONTEXT = 2048
+    RPC_CONTEXT = 2048
     SPIRALED = 4096
 
 
@@ -118,7 +127,8 @@ class CallbackParams:
     param: what was registered with it. direction: "downstream" (caller to callee), "upstream" or
     "none". method: of a request within the dialog. code: status of a reply or failure, 0 without.
     reason: why the dialog was ended, "" if its parties did. to_tag: of the leg, if there is one.
-    message: the SIP message, None where there is none. write: for MI_CONTEXT, adds a line.
+    message: the SIP message, None where there is none. write: for MI_CONTEXT, adds a line; it
+    raises ValueError beyond MAX_CONTEXT lines or MAX_LINE characters.
     """
 
     param: object
@@ -261,6 +271,21 @@ class Callbacks:
             self._of.clear()
         for entry in entries:
             _free(entry)
+
+    def context(self, dialog: DialogHandle) -> tuple[str, ...]:
+        """The lines that the MI_CONTEXT callbacks of a dialog write about it."""
+        lines: list[str] = []
+
+        def write(text: str) -> None:
+            new = str(text).splitlines()
+            if len(lines) + len(new) > MAX_CONTEXT:
+                raise ValueError(f"more than {MAX_CONTEXT} lines of context")
+            if any(len(line) > MAX_LINE for line in new):
+                raise ValueError(f"a line of context of more than {MAX_LINE} characters")
+            lines.extend(new)
+
+        self.run_context(dialog, write)
+        return tuple(lines)
 
     def run_context(self, dialog: DialogHandle, write: Callable[[str], None]) -> None:
         """Run the MI_CONTEXT callbacks of a dialog; each may write lines of context."""

@@ -7,11 +7,12 @@ dialogs there are. The lock here is a leaf: it is taken under an entry lock, and
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.states import State
-from dlgmgmt.dialog.views import DialogView
+from dlgmgmt.dialog.views import DialogView, Snapshot
 
 MAX_INSERTIONS = 64
 """Insertions of one dialog, in all profiles together."""
@@ -21,6 +22,8 @@ MAX_VALUE = 1024
 
 BATCH = 50
 """Members that :meth:`Profiles.iter_views` copies at once."""
+
+_Copy = TypeVar("_Copy")
 
 
 class NoSuchProfile(Exception):
@@ -145,18 +148,27 @@ class Profiles:
             return dict(self._totals)
 
     def iter_views(self, name: str, value: str | None) -> Iterator[list[DialogView]]:
-        """Copies of the members, each once, batch by batch. Raises NoSuchProfile."""
-        key = self._key(name, value)
+        """Copies of the members, each once, batch by batch. Raises NoSuchProfile at once."""
+        return self._iter(name, self._key(name, value), Dialog.view)
+
+    def iter_snapshots(self, name: str, value: str | None) -> Iterator[list[Snapshot]]:
+        """As :meth:`iter_views`, with the copies that the dialogs keep until they change."""
+        return self._iter(name, self._key(name, value), Dialog.show)
+
+    def _iter(
+        self, name: str, key: tuple[str, str | None], copy: Callable[[Dialog], _Copy]
+    ) -> Iterator[list[_Copy]]:
         with self._lock:
             keys = [key] if key[1] is not None else [k for k in self._members if k[0] == name]
             dialogs = list(dict.fromkeys(d for k in keys for d in self._members.get(k, ())))
         for start in range(0, len(dialogs), BATCH):
-            batch = []
+            batch: list[_Copy] = []
             for dialog in dialogs[start : start + BATCH]:
                 with dialog.entry.lock:
                     if any(k == key or (k[0] == name and key[1] is None) for k in dialog.profiles):
-                        batch.append(dialog.view())
-            yield batch
+                        batch.append(copy(dialog))
+            if batch:
+                yield batch
 
     def views(self, name: str, value: str | None) -> list[DialogView]:
         """Copies of all members, each once. Raises NoSuchProfile."""

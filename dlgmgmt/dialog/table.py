@@ -81,6 +81,10 @@ class DialogTable(Attributes):
         """As :meth:`iter_views`, with the copies that the dialogs keep until they change."""
         return self._iter(Dialog.show)
 
+    def iter_pairs(self) -> Iterator[list[tuple[Dialog, DialogView]]]:
+        """As :meth:`iter_views`, each copy with the dialog itself."""
+        return self._iter(_pair)
+
     def _iter(self, copy: Callable[[Dialog], _Copy]) -> Iterator[list[_Copy]]:
         batch: list[_Copy] = []
         for entry in self._entries:
@@ -108,6 +112,15 @@ class DialogTable(Attributes):
                 for dialog in entry.by_callid.get(callid, ())
                 if from_tag is None or dialog.from_tag == from_tag
             ]
+
+    def find_pairs(
+        self, callid: str, from_tag: str | None = None
+    ) -> list[tuple[Dialog, DialogView]]:
+        """As :meth:`find`, each copy with the dialog itself."""
+        entry = self.entry_of(callid)
+        with entry.lock:
+            same = entry.by_callid.get(callid, ())
+            return [_pair(d) for d in same if from_tag is None or d.from_tag == from_tag]
 
     def get(self, h_entry: int, h_id: int) -> DialogView | None:
         """A copy of the dialog ``h_entry:h_id``, None if there is none."""
@@ -350,6 +363,11 @@ class DialogTable(Attributes):
                 self.profiles.leave(dialog)
                 self.limit_end(dialog)
         return new
+
+
+def _pair(dialog: Dialog) -> tuple[Dialog, DialogView]:
+    """A dialog and its copy. Entry lock held."""
+    return dialog, dialog.view()
 
 
 def _side(

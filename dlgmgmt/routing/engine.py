@@ -67,7 +67,7 @@ class Calls(Protocol):
     def refer(self, dialog: Dialog, side: str, address: str) -> bool:
         """Send one side elsewhere."""
 
-    def bridge(self, from_uri: str, to_uri: str, op: str) -> bool:
+    def bridge(self, from_uri: str, to_uri: str, op: str) -> int:
         """Call one party and refer it to another."""
 
 
@@ -340,7 +340,7 @@ class _RunEnv:
 
     def bridge(self, caller: str, callee: str, proxy: str) -> bool:
         """Call ``caller`` and refer it to ``callee``."""
-        return self._routing.calls.bridge(caller, callee, proxy)
+        return bool(self._routing.calls.bridge(caller, callee, proxy))
 
     def clock(self) -> float:
         """Unix time in seconds."""

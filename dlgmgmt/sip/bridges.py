@@ -84,14 +84,14 @@ class Bridges:
 
     # -- any thread ------------------------------------------------------------------------------
 
-    def order(self, order: Order) -> bool:
-        """Begin a bridge; False if there are too many."""
+    def order(self, order: Order) -> int:
+        """Begin a bridge; its number, 0 if there are too many."""
         number = self._reserve(order)
         if number is None:
             _LOG.warning("%d bridges exist, no other one now", MAX_BRIDGES)
-            return False
+            return 0
         self._submit(functools.partial(self._begin, number, order))
-        return True
+        return number
 
     def _reserve(self, order: Order) -> int | None:
         """Count and record a bridge that is to begin; None if there are too many."""

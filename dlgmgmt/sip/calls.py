@@ -127,11 +127,11 @@ class Calls:
     def _refer(self, dialog: Dialog, side: str, address: str) -> None:
         self.referrals.refer(dialog, side, address)
 
-    def bridge(self, from_uri: str, to_uri: str, op: str = "") -> bool:
+    def bridge(self, from_uri: str, to_uri: str, op: str = "") -> int:
         """Call ``from_uri``, on hold, and refer it to ``to_uri``; Bridges.views() shows the way.
 
-        op: SIP URI of an outbound proxy for that call, "", "." or "0" for none. False: too many
-        bridges exist. ValueError for a bad address.
+        op: SIP URI of an outbound proxy for that call, "", "." or "0" for none. Returns the
+        number of the bridge, 0 if too many exist. ValueError for a bad address.
         """
         check_address(from_uri, "from")
         check_address(to_uri, "to")

@@ -11,6 +11,8 @@ import pytest
 
 from dlgmgmt.dialog.callbacks import (
     MAX_CALLBACKS,
+    MAX_CONTEXT,
+    MAX_LINE,
     CallbackParams,
     Callbacks,
     DialogHandle,
@@ -255,6 +257,31 @@ def test_mi_context(core: Core, log: Log) -> None:
     for call in (dialog, other):
         log.callbacks.run_context(DialogHandle(call), lines.append)
     assert lines == ["billing c1", "fraud c1"]
+    assert log.callbacks.context(DialogHandle(dialog)) == ("billing c1", "fraud c1")
+    assert log.callbacks.context(DialogHandle(other)) == ()
+    assert DlgCb.RPC_CONTEXT is DlgCb.MI_CONTEXT
+
+
+def test_context_is_bounded(core: Core, log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    dialog = DialogHandle(core.invite("c1"))
+
+    def endless(_handle: DialogHandle, _kind: DlgCb, params: CallbackParams) -> None:
+        assert params.write is not None
+        params.write("one\ntwo")
+        while True:
+            params.write("more")
+
+    def long(_handle: DialogHandle, _kind: DlgCb, params: CallbackParams) -> None:
+        assert params.write is not None
+        params.write("x" * (MAX_LINE + 1))
+
+    for callback in (long, endless):
+        log.callbacks.register(dialog, DlgCb.MI_CONTEXT, callback)
+    lines = log.callbacks.context(dialog)
+    assert lines[:3] == ("one", "two", "more")
+    assert len(lines) == MAX_CONTEXT
+    assert "lines of context" in caplog.text
+    assert "of more than" in caplog.text
 
 
 # -- what is refused -------------------------------------------------------------------------------

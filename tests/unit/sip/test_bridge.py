@@ -44,7 +44,7 @@ def keeper(home: House, extra: str = "") -> Bridges:
     )
 
 
-def order(all_: Bridges, to: str = BOB_URI, proxy: str = "") -> bool:
+def order(all_: Bridges, to: str = BOB_URI, proxy: str = "") -> int:
     return all_.order(Order(to, CAROL_URI, proxy))
 
 
