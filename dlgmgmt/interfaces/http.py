@@ -21,12 +21,10 @@ from dlgmgmt.interfaces.http_guard import ConnectionGate, lower_names, refusal
 from dlgmgmt.interfaces.http_reply import JSON_TYPE, MSGPACK_TYPE, ReplyWriter
 from dlgmgmt.interfaces.jsonrpc import PARSE_ERROR, JsonRpc, error_response
 from dlgmgmt.interfaces.packed import unpack
+from dlgmgmt.interfaces.rpc_door import MAX_MSGPACK
 from dlgmgmt.interfaces.settings import HttpSettings
 
 _LOG = logging.getLogger(__name__)
-
-MAX_MSGPACK = 16 * 1024 * 1024
-"""Bytes of a msgpack reply with a listing in it."""
 
 _STOP_GRACE = 2.0
 # How long the rest of a refused request is read, so that its sender sees the answer.
