@@ -20,7 +20,7 @@ from typing import Final
 
 from dlgmgmt.commands.dispatcher import ALL_PERMISSIONS, Caller
 from dlgmgmt.commands.registry import Permission
-from dlgmgmt.interfaces.tokens import Credentials, Known, subjects_of
+from dlgmgmt.interfaces.tokens import Credentials, subjects_of
 
 _LOG = logging.getLogger(__name__)
 

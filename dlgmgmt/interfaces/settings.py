@@ -1,4 +1,4 @@
-"""Parameters of the interfaces: ``[http]``, ``[binrpc]``; and what doors have in common."""
+"""Parameters of the interfaces, and what the doors have in common."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ class HttpSettings:
     max_depth: nesting of arrays and objects in a request. max_connections: open at once; further
     ones are answered 503. read_timeout: for one whole request to arrive. write_timeout: without
     progress on a reply that the client does not read. keepalive_timeout: of an idle connection.
+
+    certificate, private_key: PEM files; with them HTTPS is spoken, and nothing else. client_ca: PEM
+    file with those who sign the certificates by which clients may be known.
+
+    Of one client, an IPv4 address or an IPv6 /64: rate, burst: requests a second, and at once;
+    max_requests: under way at once. Beyond, 429 is answered; 0: no limit.
+    max_client_connections: open at once; further ones are answered 429.
     """
 
     host: str = "127.0.0.1"
@@ -31,6 +38,30 @@ class HttpSettings:
     read_timeout: float = 10.0
     write_timeout: float = 30.0
     keepalive_timeout: float = 75.0
+    certificate: str | None = None
+    private_key: str | None = None
+    client_ca: str | None = None
+    rate: int = 500
+    burst: int = 1000
+    max_requests: int = 64
+    max_client_connections: int = 256
+
+
+@dataclass(slots=True, frozen=True)
+class AccessSettings:
+    """Who may do what, and what is written of it.
+
+    tokens_file: see dlgmgmt.interfaces.tokens. loopback_role: of clients on this machine who show
+    no token, or "none"; None for "none" where tokens are given out and "admin" where none are.
+    audit_log: file for a line of JSON for each command that may change something; None: no such
+    file. audit_max_bytes: it grows to, before a new one is begun. audit_files: old ones are kept.
+    """
+
+    tokens_file: str | None = None
+    loopback_role: str | None = None
+    audit_log: str | None = None
+    audit_max_bytes: int = 10_485_760
+    audit_files: int = 10
 
 
 @dataclass(slots=True, frozen=True)
