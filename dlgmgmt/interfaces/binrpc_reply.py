@@ -1,9 +1,10 @@
 """Replies in BINRPC version 1; see binrpc_codec.py.
 
 What JSON has and BINRPC has not is written as the real server writes it: an array as a structure
-whose values have no names, at the top of a reply as one value after another; true and false as 1
-and 0; null as an empty text. An integer beyond 32 bits, which kamcmd would show cut, is written as
-text in digits, and a fraction in thousandths, or as text where they do not fit.
+whose values have no names, at the top of a reply as one value after another; objects in it that
+hold one named object each as that, by its name; true and false as 1 and 0; null as a text. An
+integer beyond 32 bits, which kamcmd would show cut, is written as text in digits, and a fraction in
+thousandths, or as text where they do not fit.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from dlgmgmt.interfaces.binrpc_codec import (
 )
 
 _STRUCT_END: Final = STRUCT | SIZED
+_NULL: Final = "<null string>"
 _MIN_INT, _MAX_INT = -(2**31), 2**31 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -43,12 +45,24 @@ class ReplyWriter:
         self._cookie = cookie
         self._room = limit - len(_header(REPLY, limit, cookie))
         self._records = bytearray()
+        self._open = 0
 
     def add(self, value: object) -> None:
-        """Add one value: what JSON holds, or a record of rpc_render. Raises TooLarge."""
-        _write(self._records, value)
-        if len(self._records) > self._room:
+        """Add one value: what JSON holds, or a record of rpc_items. Raises TooLarge."""
+        if self._open:
+            _write_members(self._records, [value])
+        else:
+            _write(self._records, value)
+        if len(self._records) + self._open > self._room:
             raise TooLarge
+
+    def open_array(self, members: dict[str, object], name: str) -> None:
+        """Begin an object with these members and an array, which gets what is added then."""
+        self._records.append(STRUCT)
+        _write_members(self._records, members)
+        self._records += _member(name)
+        self._records.append(STRUCT)
+        self._open = 2
 
     def add_result(self, result: object) -> None:
         """Add a result: an array at its top is one value after another, nothing if it is empty."""
@@ -60,6 +74,8 @@ class ReplyWriter:
 
     def packet(self) -> bytes:
         """The whole packet."""
+        self._records += bytes((_STRUCT_END,)) * self._open
+        self._open = 0
         return _header(REPLY, len(self._records), self._cookie) + bytes(self._records)
 
 
@@ -130,7 +146,7 @@ def _write(out: bytearray, value: Any) -> None:
         else:
             out += _string(STR, str(value))
     elif value is None:
-        out += _string(STR, "")
+        out += _string(STR, _NULL)
     elif kind is float:
         _write_float(out, value)
     elif isinstance(value, (msgspec.Struct, dict, list, tuple)):
@@ -159,6 +175,17 @@ def _write_members(out: bytearray, value: Any) -> None:
         for name, member in value.items():
             out += _string(AVP, name)
             _write(out, member)
+    elif all(map(_is_named, value)):
+        for member in value:
+            _write_members(out, member)
     else:
         for member in value:
             _write(out, member)
+
+
+def _is_named(item: object) -> bool:
+    """Whether an item of an array is nothing but a name and an object."""
+    if type(item) is not dict or len(item) != 1:
+        return False
+    (inner,) = item.values()
+    return isinstance(inner, (dict, msgspec.Struct))

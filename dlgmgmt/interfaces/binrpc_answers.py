@@ -1,0 +1,144 @@
+"""From a packet of BINRPC to the packet that answers it.
+
+Commands have the names, parameters and errors of JSON-RPC. What JSON-RPC's own error codes say is
+said in the numbers of Kamailio's ctl module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+from dlgmgmt.commands.binding import Argument
+from dlgmgmt.commands.dispatcher import Caller, Dispatcher
+from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
+from dlgmgmt.commands.results import Listing, Result
+from dlgmgmt.interfaces.binrpc_codec import (
+    BAD_REQUEST,
+    BadPacket,
+    Request,
+    decode_request,
+    read_header,
+)
+from dlgmgmt.interfaces.binrpc_reply import ReplyWriter, TooLarge, fault
+from dlgmgmt.interfaces.listing import around, records
+from dlgmgmt.interfaces.rpc_render import render
+
+_LOG = logging.getLogger(__name__)
+
+_FAILED, _BUSY = 500, 503
+_SHOWN = 80
+
+# JSON-RPC 2.0 section 5.1 keeps these for itself; here they would mean nothing.
+_INVALID_PARAMS = -32602
+_RESERVED = range(-32768, -31999)
+
+
+def fault_of(error: CommandError, method: str) -> tuple[int, str]:
+    """Code and text of the fault for a refused command."""
+    if error.failure is Failure.UNKNOWN_COMMAND:
+        return _FAILED, f"command {method[:_SHOWN]} not found"
+    if error.code not in _RESERVED:
+        return error.code, error.text
+    code = BAD_REQUEST if error.code == _INVALID_PARAMS else _FAILED
+    return code, f"{error.text}: {error.detail}" if error.detail else error.text
+
+
+def cookie_of(data: bytes) -> int:
+    """The cookie of what may be a packet, 0 if it cannot be read."""
+    try:
+        header = read_header(data)
+    except BadPacket:
+        return 0
+    return 0 if header is None else header.cookie
+
+
+class Answers:
+    """Runs requests, and counts them. max_request: bytes of one."""
+
+    def __init__(self, dispatcher: Dispatcher, max_request: int) -> None:
+        self._dispatcher = dispatcher
+        self._max_request = max_request
+        self.requests = 0
+        self.bad_requests = 0
+        self.too_large = 0
+
+    async def answer(self, packet: bytes, caller: Caller, limit: int) -> tuple[bytes, bool]:
+        """The reply, of at most ``limit`` bytes, and whether the packet was a request at all."""
+        self.requests += 1
+        if len(packet) > self._max_request:
+            text = f"bad request: at most {self._max_request} bytes are taken"
+            return self.bad(BadPacket(text, cookie_of(packet)), caller), False
+        try:
+            request = decode_request(packet)
+        except BadPacket as error:
+            return self.bad(error, caller), False
+        return await self._run(request, caller, limit), True
+
+    def bad(self, error: BadPacket, caller: Caller) -> bytes:
+        """The answer to what is no request."""
+        self.bad_requests += 1
+        _LOG.info("rpc from %s: %s", caller.label, error.text)
+        return fault(error.cookie, BAD_REQUEST, error.text)
+
+    def unsendable(self, packet: bytes, limit: int, caller: Caller) -> bytes:
+        """The answer where a reply is too large, after all, for what has to carry it."""
+        return self._too_large(cookie_of(packet), limit, caller, "the reply")
+
+    @staticmethod
+    def busy(data: bytes) -> bytes:
+        """The answer while there are too many connections; data: the start of a request."""
+        return fault(cookie_of(data), _BUSY, "too many connections")
+
+    def _too_large(self, cookie: int, limit: int, caller: Caller, what: str) -> bytes:
+        self.too_large += 1
+        _LOG.info("rpc from %s: %s: more than %d bytes", caller.label, what, limit)
+        text = (
+            f"the result is more than the {limit} bytes that this door carries: "
+            "use dlg.query with limit and cursor"
+        )
+        return fault(cookie, _FAILED, text)
+
+    async def _run(self, request: Request, caller: Caller, limit: int) -> bytes:
+        cookie, method, _ = request
+        shown = ascii(method[:_SHOWN])
+        try:
+            result = self._dispatcher.call(
+                MgmtProtocol.RPC, method, list(_arguments(request)), caller
+            )
+            return await _reply(cookie, result, limit)
+        except CommandError as error:
+            return fault(cookie, *fault_of(error, method))
+        except TooLarge:
+            return self._too_large(cookie, limit, caller, shown)
+        except Exception:  # noqa: BLE001 - its text is not for the client
+            _LOG.exception("the result of %s could not be rendered", shown)
+            return fault(cookie, _FAILED, "Internal error")
+
+
+def _arguments(request: Request) -> Iterator[Argument]:
+    """The arguments by their places, or by their names where a structure of them is all."""
+    values = request.arguments
+    if len(values) == 1 and isinstance(values[0], dict):
+        yield from values[0].items()
+    else:
+        for value in values:
+            yield None, value
+
+
+async def _reply(cookie: int, result: Result, limit: int) -> bytes:
+    """The packet with a result; raises TooLarge as soon as it is, and renders no further."""
+    writer = ReplyWriter(cookie, limit)
+    rendered = render(result)
+    if not isinstance(rendered, Listing):
+        writer.add_result(rendered)
+        return writer.packet()
+    wrapping = around(rendered)
+    if wrapping is not None:
+        writer.open_array(*wrapping)
+    for batch in records(rendered):
+        for item in batch:
+            writer.add(item)
+        await asyncio.sleep(0)
+    return writer.packet()
