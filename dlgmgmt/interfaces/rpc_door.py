@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
 from dlgmgmt.commands.dispatcher import Caller
 from dlgmgmt.commands.results import Listing
+from dlgmgmt.interfaces.access import UNAUTHORIZED, UNAUTHORIZED_HINT, token_in
 from dlgmgmt.interfaces.jsonrpc import (
     INTERNAL_ERROR,
     PARSE_ERROR,
@@ -25,7 +26,7 @@ from dlgmgmt.interfaces.jsonrpc import (
 )
 from dlgmgmt.interfaces.listing import around, json_text, records
 from dlgmgmt.interfaces.packed import unpack
-from dlgmgmt.interfaces.rpc_framing import Encoding, Frame
+from dlgmgmt.interfaces.rpc_framing import Encoding, Frame, encoding_of
 from dlgmgmt.interfaces.rpc_pretty import Pretty
 from dlgmgmt.interfaces.rpc_render import JSON, MSGPACK
 
@@ -33,6 +34,10 @@ _LOG = logging.getLogger(__name__)
 
 Answer = Response | list[Response]
 
+Who = Callable[[str | None], Caller | None]
+"""Says who asks, given the token that he has shown; None: he may not."""
+
+BUSY = (-32000, "Too many requests")
 TOO_LARGE = (-32000, "Response too large")
 MAX_MSGPACK = 16 * 1024 * 1024
 """Bytes of a msgpack answer that holds a listing, where the door itself has no lower limit."""
@@ -60,14 +65,36 @@ def decode(frame: Frame) -> object:
         raise NoMessage("" if isinstance(error, UnicodeError) else str(error)) from None
 
 
-async def answer(rpc: JsonRpc, frame: Frame, caller: Caller) -> Answer | None:
-    """What a message is answered, None for notifications."""
+async def answer(rpc: JsonRpc, frame: Frame, who: Who, label: str) -> Answer | None:
+    """What a message is answered, None for notifications. label: of its sender, for the log."""
     try:
         decoded = decode(frame)
     except NoMessage as error:
-        _LOG.info("rpc from %s: no valid message: %s", caller.label, ascii(error.detail))
+        _LOG.info("rpc from %s: no valid message: %s", label, ascii(error.detail))
         return error_response(PARSE_ERROR, error.detail)
+    return await answer_decoded(rpc, decoded, who)
+
+
+async def answer_decoded(rpc: JsonRpc, decoded: object, who: Who) -> Answer | None:
+    """As :func:`answer`, of a message that has been decoded."""
+    caller = who(token_in(decoded))
+    if caller is None:
+        request_id = decoded.get("id") if isinstance(decoded, dict) else None
+        shown = request_id if isinstance(request_id, (str, int)) else None
+        return error_response(UNAUTHORIZED, UNAUTHORIZED_HINT, shown)
     return rpc.handle(decoded, caller)
+
+
+def busy(data: bytes) -> bytes:
+    """The answer to a message that comes while too many others are being answered."""
+    encoding = encoding_of(data)
+    request_id = None
+    with contextlib.suppress(NoMessage):
+        decoded = decode(Frame(encoding, data))
+        if isinstance(decoded, dict) and isinstance(decoded.get("id"), (str, int)):
+            request_id = decoded["id"]
+    response = error_response(BUSY, "", request_id)
+    return (MSGPACK if encoding is Encoding.MSGPACK else JSON).encode(response)
 
 
 def has_listing(reply: Answer) -> bool:

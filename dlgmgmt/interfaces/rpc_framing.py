@@ -97,9 +97,9 @@ class RpcFramer:
             self._drop(size)
             yield frame
 
-    def skip(self, at: int, begin: bytes) -> bytes:
+    def skip(self, at: int, begin: re.Pattern[bytes]) -> bytes:
         """Drop what is there up to the first ``begin`` from ``at`` on, or all; what was dropped."""
-        found = self._buffer.find(begin, at)
+        found = _find(begin, self._buffer, at)
         dropped = bytes(self._buffer if found < 0 else self._buffer[:found])
         self._drop(len(dropped))
         return dropped

@@ -118,3 +118,52 @@ class BinrpcSettings:
     request_deadline: float = 10.0
     write_deadline: float = 10.0
     idle_timeout: float = 600.0
+
+
+@dataclass(slots=True, frozen=True)
+class JsonFifoSettings:
+    """The FIFO that takes JSON-RPC, and what one client may use. Times in seconds.
+
+    fifo_name: its path; "" for none. reply_dir: the directory of the clients' reply FIFOs.
+    fifo_mode: permission bits of the FIFO. fifo_user, fifo_group: its owner and group, None as they
+    come. max_request: bytes of one request. request_deadline: from a request's first byte to its
+    last. open_deadline: for the client to open its reply FIFO. write_deadline: how long a reply
+    FIFO may stay full. reply_deadline: for a whole reply. max_replies: under way at once.
+    """
+
+    fifo_name: str = ""
+    reply_dir: str = ""
+    fifo_mode: int = 0o660
+    fifo_user: str | None = None
+    fifo_group: str | None = None
+    max_request: int = 65_536
+    request_deadline: float = 2.0
+    open_deadline: float = 1.0
+    write_deadline: float = 3.0
+    reply_deadline: float = 60.0
+    max_replies: int = 256
+
+
+@dataclass(slots=True, frozen=True)
+class JsonSockSettings:
+    """The sockets that take JSON-RPC, and what one client may use. Times in seconds.
+
+    listen: the sockets; none by default. rights: of the unix sockets. max_request: bytes of one
+    request. max_datagram: bytes of an answer over unix datagram or UDP; kamcli takes no more than
+    the default. max_connections: open at once on all stream sockets. max_connections_per_peer: of
+    one address, or of one process on a unix socket. max_pending: datagrams that are being answered
+    at once, of each socket. request_deadline: from a request's first byte to its last.
+    write_deadline: without progress for a client that does not read. idle_timeout: of a connection
+    without requests.
+    """
+
+    listen: tuple[SocketAddress, ...] = ()
+    rights: FileRights = FileRights()
+    max_request: int = 65_536
+    max_datagram: int = 84_000
+    max_connections: int = 256
+    max_connections_per_peer: int = 64
+    max_pending: int = 64
+    request_deadline: float = 10.0
+    write_deadline: float = 10.0
+    idle_timeout: float = 600.0
