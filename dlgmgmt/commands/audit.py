@@ -11,7 +11,7 @@ from dlgmgmt.commands.registry import Value
 from dlgmgmt.commands.results import Result
 from dlgmgmt.dialog.views import TerminationView
 
-MAX_TEXT = 1024
+MAX_TEXT = 512
 """Characters of one value that are kept."""
 MAX_ARGUMENTS = 32
 """Arguments of one command that are kept."""
