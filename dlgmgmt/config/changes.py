@@ -11,6 +11,7 @@ from dlgmgmt.config.dialog_values import without_password
 from dlgmgmt.config.load import Config
 from dlgmgmt.config.problems import shown
 from dlgmgmt.dialog.settings import DialogSettings
+from dlgmgmt.interfaces.settings import SocketAddress
 from dlgmgmt.sip.settings import AllowRule, Listener, Route, SipSettings
 
 FIXED: Final = MappingProxyType(
@@ -34,7 +35,7 @@ FIXED: Final = MappingProxyType(
 )
 """Parameters that hold from the start to the end, by table.
 
-So do all of [mi_fifo], [http] and [sip.stream].
+So do all of [mi_fifo], [http], [binrpc] and [sip.stream].
 
 Of the profiles, new names are added at run time; what is removed or moved waits.
 """
@@ -80,6 +81,7 @@ def compare(old: Config, new: Config) -> Changes:
         dialog=replace(dialog, **_profiles(old.dialog, new.dialog)),
         fifo=old.fifo,
         http=old.http,
+        binrpc=old.binrpc,
         routing=_kept(old.routing, new.routing, fixed["routing"]),
     )
     return Changes(tuple(_differences(old, in_force)), tuple(_differences(in_force, new)), in_force)
@@ -114,6 +116,7 @@ def _differences(old: Config, new: Config) -> Iterator[Change]:
         yield from _table_differences(name, getattr(old.sip, part), getattr(new.sip, part))
     yield from _table_differences("mi_fifo", old.fifo, new.fifo)
     yield from _table_differences("http", old.http, new.http)
+    yield from _table_differences("binrpc", old.binrpc, new.binrpc)
     yield from _table_differences("ims_dialog", old.dialog, new.dialog)
     yield from _table_differences("routing", old.routing, new.routing)
     yield from _table_differences("trace", old.sip.trace, new.sip.trace)
@@ -142,7 +145,9 @@ def _route(route: Route) -> str:
     return f"{matched} to {' '.join(route.targets)} {route.fork}{fixed}"
 
 
-def _listener(one: Listener) -> str:
+def _listener(one: Listener | SocketAddress) -> str:
+    if isinstance(one, SocketAddress):
+        return str(one)
     return f"{one.transport}:{one.host}:{one.port}"
 
 
@@ -169,6 +174,7 @@ _PRINTERS: Final[dict[str, Callable[[Any], object]]] = {
     "profiles_with_value": "; ".join,
     "profiles_no_value": "; ".join,
     "fifo_mode": lambda value: f"{value:04o}",
+    "socket_mode": lambda value: f"{value:04o}",
     "db_url": without_password,
 }
 """How values are shown that do not show themselves."""

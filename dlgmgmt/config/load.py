@@ -15,7 +15,7 @@ from dlgmgmt.config.rundir import fifo_path, private_directory, reply_path, run_
 from dlgmgmt.config.sip_tables import sip_settings
 from dlgmgmt.config.tables import TableReader
 from dlgmgmt.dialog.settings import DialogSettings
-from dlgmgmt.interfaces.settings import HttpSettings
+from dlgmgmt.interfaces.settings import BinrpcSettings, HttpSettings
 from dlgmgmt.routing.settings import RoutingSettings
 from dlgmgmt.sip.settings import SipSettings
 from mi_fifo import FifoSettings
@@ -37,6 +37,7 @@ class Config:
     dialog: DialogSettings
     fifo: FifoSettings
     http: HttpSettings
+    binrpc: BinrpcSettings = field(default_factory=BinrpcSettings)
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     warnings: tuple[str, ...] = ()
     modparams: tuple[str, ...] = ()
@@ -106,6 +107,7 @@ class _Loader(TableReader):
             self._dialog(tables["ims_dialog"]),
             FifoSettings(**(fifo | tables["mi_fifo"])),
             self._http(tables["http"]),
+            BinrpcSettings(**tables["binrpc"]),
             self._routing(tables["routing"], source),
             tuple(self.warnings),
             self.modparams,

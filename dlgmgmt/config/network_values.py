@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
+from typing import get_args
 
 from dlgmgmt.config import values as v
 from dlgmgmt.config.values import Reader, Refused, as_text, require
+from dlgmgmt.interfaces.settings import MAX_UNIX_PATH, Kind, SocketAddress
 from dlgmgmt.sip.settings import Listener, Network
 
 MAX_NETWORKS = 1024
 
 _DNS_PORT = 53
+_DOOR_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 
 
 def one_listener() -> Reader:
@@ -118,3 +122,38 @@ def pem_path() -> Reader:
         return text
 
     return Reader(read, "the path of a PEM file, relative to the configuration file")
+
+
+def door_sockets() -> Reader:
+    """Sockets of a door that asks nobody who he is: files with rights, and loopback addresses."""
+
+    def one(value: object) -> SocketAddress:
+        text, _, rest = as_text(value).partition(":")
+        kind = _DOOR_KINDS.get(text)
+        if kind is None:
+            raise ValueError
+        if kind in ("unixs", "unixd"):
+            path = v.absolute_path().read(rest)
+            require(len(os.fsencode(path)) <= MAX_UNIX_PATH)
+            return SocketAddress(kind, path=path)
+        host, port = v.numeric_host_port(rest)
+        if not ipaddress.ip_address(host).is_loopback:
+            raise Refused(f"{host} is not a loopback address, and clients cannot show who they are")
+        return SocketAddress(kind, host=host, port=port)
+
+    def read(value: object) -> tuple[SocketAddress, ...]:
+        if not isinstance(value, list):
+            raise TypeError
+        found = tuple(one(item) for item in value)
+        require(len(found) <= 32)
+        fixed = [str(each) for each in found if each.path or each.port]
+        paths = [each.path for each in found if each.path]
+        require(len(set(fixed)) == len(fixed) and len(set(paths)) == len(paths))
+        return found
+
+    return Reader(
+        read,
+        "a list of at most 32 different sockets, unixs or unixd and an absolute path of at most "
+        f"{MAX_UNIX_PATH} bytes, tcp or udp and a numeric address of this machine, "
+        'such as ["unixs:/run/dlgmgmt/ctl", "tcp:127.0.0.1:2049"]',
+    )

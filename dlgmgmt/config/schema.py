@@ -129,6 +129,21 @@ HTTP: Table = MappingProxyType(
     }
 )
 
+BINRPC: Table = MappingProxyType(
+    {
+        "listen": n.door_sockets(),
+        "socket_mode": v.octal_mode(),
+        "socket_user": v.user(),
+        "socket_group": v.group(),
+        "max_request": v.integer(1024, 16_777_216),
+        "max_reply": v.integer(1024, 16_777_216),
+        "max_connections": v.integer(1, 65_536),
+        "request_deadline": v.seconds(0.05, 600),
+        "write_deadline": v.seconds(0.05, 600),
+        "idle_timeout": v.seconds(0.05, 86_400),
+    }
+)
+
 IMS_DIALOG: Table = MappingProxyType(
     {
         "enable_stats": v.switch(),
@@ -178,6 +193,7 @@ TABLES: MappingProxyType[str, Table] = MappingProxyType(
         "sip": SIP,
         "mi_fifo": MI_FIFO,
         "http": HTTP,
+        "binrpc": BINRPC,
         "ims_dialog": IMS_DIALOG,
         "routing": ROUTING,
         "trace": TRACE,

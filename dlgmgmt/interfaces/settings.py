@@ -103,21 +103,29 @@ class FileRights:
 class BinrpcSettings:
     """Where BINRPC is spoken, and what one client may use. Times in seconds.
 
-    listen: the sockets; none by default. rights: of the unix sockets. max_request: bytes of one
-    request. max_reply: bytes of one reply; kamcmd takes no larger one. max_connections: open at
-    once on all stream sockets; further ones are answered with a fault. request_deadline: from a
-    request's first byte to its last. write_deadline: for a client to take a reply. idle_timeout:
-    of a connection without requests.
+    listen: the sockets; none by default. socket_mode, socket_user, socket_group: of the unix
+    sockets, owners by name or number, None for as they come. max_request: bytes of one request.
+    max_reply: bytes of one reply; kamcmd takes no larger one. max_connections: open at once on all
+    stream sockets, and requests of each datagram socket; further ones are answered with a fault.
+    request_deadline: from a request's first byte to its last. write_deadline: for a client to take
+    a reply. idle_timeout: of a connection without requests.
     """
 
     listen: tuple[SocketAddress, ...] = ()
-    rights: FileRights = FileRights()
+    socket_mode: int = 0o660
+    socket_user: str | None = None
+    socket_group: str | None = None
     max_request: int = 65_536
     max_reply: int = 131_072
     max_connections: int = 64
     request_deadline: float = 10.0
     write_deadline: float = 10.0
     idle_timeout: float = 600.0
+
+    @property
+    def rights(self) -> FileRights:
+        """Who may use the unix sockets."""
+        return FileRights(self.socket_mode, self.socket_user, self.socket_group)
 
 
 @dataclass(slots=True, frozen=True)

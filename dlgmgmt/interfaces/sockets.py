@@ -52,7 +52,7 @@ def bind(address: SocketAddress, rights: FileRights) -> Bound:
     try:
         return Bound(address, rights)
     except (OSError, KeyError) as error:
-        why = error.strerror if isinstance(error, OSError) else f"no account {error}"
+        why = error.strerror or error if isinstance(error, OSError) else f"no account {error}"
         number = error.errno if isinstance(error, OSError) else errno.EINVAL
         raise OSError(number or errno.EINVAL, f"cannot listen on {address}: {why}") from error
 
