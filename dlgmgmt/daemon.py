@@ -30,9 +30,11 @@ from dlgmgmt.demo import Demo
 from dlgmgmt.dialog.callbacks import Callbacks
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.interfaces.binrpc import BinrpcServer
 from dlgmgmt.interfaces.http import HttpServer
 from dlgmgmt.interfaces.listing import render_early
 from dlgmgmt.interfaces.mi_fifo import MiBinding
+from dlgmgmt.interfaces.settings import BinrpcSettings, SocketAddress
 from dlgmgmt.routing.host import ScriptHost
 from dlgmgmt.routing.script import ScriptError
 from dlgmgmt.sip.engine import SipEngine, tune_gc, tune_threads
@@ -41,6 +43,10 @@ from dlgmgmt.sip.settings import Route, SipSettings
 from mi_fifo import FifoError, FifoServer
 
 _LOG = logging.getLogger(__name__)
+
+
+_BINRPC_PORT = 2049
+"""The one that kamcmd takes for granted."""
 
 
 class StartError(Exception):
@@ -100,6 +106,8 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
     )
     fifo = FifoServer(config.fifo, MiBinding(dispatcher))
     http = HttpServer(config.http, dispatcher)
+    binrpc = BinrpcServer(_binrpc(config, demo=demo), dispatcher)
+    statistics["binrpc"] = binrpc.counters
     reloader = Reloader(
         config,
         os.environ,
@@ -113,19 +121,20 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
     if hangups:
         loop.call_soon(reloader.request)
     try:
-        await _start_interfaces(config, fifo, http)
+        await _start_interfaces(config, fifo, http, binrpc)
         tune_gc()
         tune_threads()
         engine.start()
         if phones is not None:
             await phones.start()
-        _announce(config, engine, http, demo=demo)
+        _announce(config, engine, http, binrpc, demo=demo)
         await stopping.wait()
         _LOG.info("stopping")
     finally:
         reloader.stop()
         if phones is not None:
             await phones.stop()
+        await binrpc.stop()
         await http.stop()
         await fifo.stop()
         if host is not None:
@@ -172,7 +181,9 @@ def _reload_routing(config: Config, host: ScriptHost | None) -> None:
         raise ConfigError([Problem(error.file, error.line, where)]) from error
 
 
-async def _start_interfaces(config: Config, fifo: FifoServer, http: HttpServer) -> None:
+async def _start_interfaces(
+    config: Config, fifo: FifoServer, http: HttpServer, binrpc: BinrpcServer
+) -> None:
     try:
         await fifo.start()
     except (FifoError, OSError) as error:
@@ -183,6 +194,23 @@ async def _start_interfaces(config: Config, fifo: FifoServer, http: HttpServer) 
         where = f"{config.http.host}:{config.http.port}"
         msg = f"cannot listen on http {where}: {error.strerror or error}"
         raise StartError(msg) from error
+    try:
+        await binrpc.start()
+    except OSError as error:
+        raise StartError(f"binrpc: {error.strerror}") from error
+
+
+def _binrpc(config: Config, *, demo: bool) -> BinrpcSettings:
+    """The settings of BINRPC; a demo speaks it without being told to."""
+    if not demo or config.binrpc.listen:
+        return config.binrpc
+    listen = (
+        SocketAddress("unixs", path=str(config.run_dir / "ctl")),
+        SocketAddress("unixd", path=str(config.run_dir / "ctld")),
+        SocketAddress("tcp", host="127.0.0.1", port=_BINRPC_PORT),
+        SocketAddress("udp", host="127.0.0.1", port=_BINRPC_PORT),
+    )
+    return replace(config.binrpc, listen=listen)
 
 
 def _phones(config: Config, rng: random.Random) -> Demo:
@@ -203,22 +231,27 @@ def _with_phones(config: Config, phones: Demo | None) -> SipSettings:
     return replace(config.sip, routes=(*shown, *config.sip.routes))
 
 
-def _announce(config: Config, engine: SipEngine, http: HttpServer, *, demo: bool) -> None:
+def _announce(
+    config: Config, engine: SipEngine, http: HttpServer, binrpc: BinrpcServer, *, demo: bool
+) -> None:
     """The one line that scripts wait for; ``run`` adds what a person wants to try next."""
     host, port = http.address
     url = f"http://[{host}]:{port}/RPC" if ":" in host else f"http://{host}:{port}/RPC"
     sip = " ".join(f"sip={name}" for name in engine.listeners)
-    print(f"ready {sip} fifo={config.fifo.fifo_name} http={url}", flush=True)  # noqa: T201 - the contract
+    more = "".join(f" binrpc={address}" for address in binrpc.addresses)
+    print(f"ready {sip} fifo={config.fifo.fifo_name} http={url}{more}", flush=True)  # noqa: T201 - the contract
     if demo:
         for line in (
             "",
             f"  SIP    {', '.join(engine.listeners)}",
             f"  FIFO   {config.fifo.fifo_name} (replies in {config.fifo.reply_dir})",
             f"  HTTP   {url}",
+            f"  BINRPC {', '.join(map(str, binrpc.addresses))}",
             "",
             "Demo phones are calling each other. In another terminal:",
             "  .venv/bin/dlgctl list",
             "  .venv/bin/dlgctl kill CALL-ID",
+            f"  kamcmd -s {binrpc.addresses[0]} dlg.list",
             "Ctrl-C ends the daemon.",
             "",
         ):
