@@ -96,7 +96,7 @@ class JsonRpc:
         if not isinstance(request, dict):
             return self._invalid("a request is an object", None, caller)
         request_id = request.get("id")
-        if not _is_id(request_id):
+        if not is_id(request_id):
             return self._invalid("id must be a string, a number or null", None, caller)
         fault = _fault(request)
         if fault:
@@ -131,7 +131,8 @@ def _as_is(request: Any) -> Any:
     return request
 
 
-def _is_id(value: object) -> bool:
+def is_id(value: object) -> bool:
+    """Whether both encodings can carry it back as the id of a request."""
     if value is None or isinstance(value, str):
         return True
     if type(value) is int:

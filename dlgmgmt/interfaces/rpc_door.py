@@ -23,6 +23,7 @@ from dlgmgmt.interfaces.jsonrpc import (
     JsonRpc,
     Response,
     error_response,
+    is_id,
 )
 from dlgmgmt.interfaces.listing import around, json_text, records
 from dlgmgmt.interfaces.packed import unpack
@@ -79,22 +80,32 @@ async def answer_decoded(rpc: JsonRpc, decoded: object, who: Who) -> Answer | No
     """As :func:`answer`, of a message that has been decoded."""
     caller = who(token_in(decoded))
     if caller is None:
-        request_id = decoded.get("id") if isinstance(decoded, dict) else None
-        shown = request_id if isinstance(request_id, (str, int)) else None
-        return error_response(UNAUTHORIZED, UNAUTHORIZED_HINT, shown)
+        return error_response(UNAUTHORIZED, UNAUTHORIZED_HINT, _id_of(decoded))
     return rpc.handle(decoded, caller)
 
 
 def busy(data: bytes) -> bytes:
     """The answer to a message that comes while too many others are being answered."""
+    return _refused(data, error_response(BUSY))
+
+
+def too_large(data: bytes, limit: int) -> bytes:
+    """The answer to a message whose result turns out to be more than ``limit`` bytes."""
+    return _refused(data, _too_large(None, limit))
+
+
+def _refused(data: bytes, response: Response) -> bytes:
+    """The encoded ``response``, with the id of the message ``data`` if it has one."""
     encoding = encoding_of(data)
-    request_id = None
     with contextlib.suppress(NoMessage):
-        decoded = decode(Frame(encoding, data))
-        if isinstance(decoded, dict) and isinstance(decoded.get("id"), (str, int)):
-            request_id = decoded["id"]
-    response = error_response(BUSY, "", request_id)
-    return (MSGPACK if encoding is Encoding.MSGPACK else JSON).encode(response)
+        response["id"] = _id_of(decode(Frame(encoding, data)))
+    return _encoded(response, encoding, pretty=False)
+
+
+def _id_of(decoded: object) -> object:
+    """The id of a request that is not looked at any further, None if there is none."""
+    request_id = decoded.get("id") if isinstance(decoded, dict) else None
+    return request_id if is_id(request_id) else None
 
 
 def has_listing(reply: Answer) -> bool:
