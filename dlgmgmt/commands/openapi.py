@@ -1,4 +1,4 @@
-"""Descriptions of the JSON-RPC interface, generated from the registry.
+"""The OpenAPI description of the HTTP interface, generated from the registry.
 
 ``python -m dlgmgmt.commands.openapi [FOLDER]`` writes openapi.yaml (OpenAPI 3.1) and
 openrpc.json (OpenRPC 1.3) into FOLDER, by default ``openapi`` below the working directory.
@@ -8,69 +8,68 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dlgmgmt import __version__
-from dlgmgmt.commands.errors import Failure, MgmtProtocol
-from dlgmgmt.commands.registry import Command, Param, Registry
+from dlgmgmt.commands.contract import TITLE, described, methods, params_schema
+from dlgmgmt.commands.openrpc import openrpc_document
+from dlgmgmt.commands.registry import Command, Registry
 from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.commands.schemas import SCHEMAS, Schema, ref
+from dlgmgmt.commands.yaml import to_yaml
 
-_RPC = MgmtProtocol.RPC
-_TITLE = "dlgmgmt"
-_ENVELOPE = {"jsonrpc": {"const": "2.0"}}
-_ID = {"type": ["string", "number", "null"]}
+_ENVELOPE: Final[Schema] = {"jsonrpc": {"const": "2.0"}}
+_ID: Final[Schema] = {
+    "anyOf": [
+        {"type": ["string", "null"]},
+        {"type": "number", "minimum": -(2**63), "maximum": 2**64 - 1},
+    ]
+}
+_MAX_BATCH: Final = 100
 
+_DESCRIPTION: Final = (
+    "Lists, looks up and ends SIP dialogs by JSON-RPC 2.0 over HTTP, in JSON or msgpack. What a "
+    "command answers, an error included, stands in the JSON-RPC response under status 200; other "
+    "statuses say that the message was not understood or not let in. A path that is not described "
+    "here is answered 404. A WebSocket at /RPC carries the same requests and answers, one a "
+    "message: text is JSON, binary is msgpack."
+)
 
-def _methods(registry: Registry) -> Iterator[tuple[str, Command]]:
-    for name in registry.names(_RPC):
-        command = registry.lookup(_RPC, name)
-        if command is not None:
-            yield name, command
-
-
-def _failures(command: Command) -> Iterator[Failure]:
-    yield Failure.FORBIDDEN
-    if command.params:
-        if any(param.required for param in command.params):
-            yield Failure.TOO_FEW
-        yield Failure.BAD_VALUE
-    if not any(param.variadic for param in command.params):
-        yield Failure.TOO_MANY
-    yield Failure.UNKNOWN_PARAMETER
-    yield from command.failures
-
-
-def _errors(command: Command) -> list[dict[str, object]]:
-    texts: dict[tuple[int, str], None] = {}
-    for failure in _failures(command):
-        texts[command.error_text(_RPC, failure)] = None
-    return [{"code": code, "message": text} for code, text in texts]
-
-
-def _param_schema(param: Param) -> Schema:
-    return {"type": param.type, "description": param.doc}
-
-
-def _params_schema(command: Command) -> Schema:
-    required = [param.name for param in command.params if param.required]
-    named: Schema = {
-        "type": "object",
-        "properties": {param.name: _param_schema(param) for param in command.params},
-        "additionalProperties": False,
+_TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
+_RETRY: Final = {
+    "Retry-After": {
+        "description": "seconds to wait",
+        "schema": {"type": "integer", "minimum": 0},
     }
-    if required:
-        named["required"] = required
-    positional: Schema = {"type": "array", "minItems": len(required)}
-    if command.params and command.params[-1].variadic:
-        positional["items"] = {"type": command.params[-1].type}
-    else:
-        positional["maxItems"] = len(command.params)
-        if command.params:
-            positional["prefixItems"] = [_param_schema(param) for param in command.params]
-    return {"oneOf": [positional, named]}
+}
+
+_RESPONSES: Final[dict[str, dict[str, Any]]] = {
+    "400": {"description": "no HTTP request, or one with a header that is too long"},
+    "401": {
+        "description": "a token is needed, or the one that was shown is unknown",
+        "headers": {
+            "WWW-Authenticate": {
+                "description": "how to show it",
+                "schema": {"type": "string"},
+            }
+        },
+    },
+    "403": {"description": "the Host or Origin header names another site"},
+    "404": {"description": "nothing is served at this path"},
+    "405": {
+        "description": "the path does not take this method",
+        "headers": {
+            "Allow": {"description": "the methods that it takes", "schema": {"type": "string"}}
+        },
+    },
+    "408": {"description": "the request did not arrive in time"},
+    "413": {"description": "the body is too large"},
+    "415": {"description": "neither JSON nor msgpack, or compressed"},
+    "429": {"description": "too many requests of this client", "headers": _RETRY},
+    "503": {"description": "too many connections", "headers": _RETRY},
+}
+_ANYWHERE: Final = ("400", "401", "403", "408", "429", "503")
 
 
 def _component(name: str) -> str:
@@ -83,12 +82,12 @@ def _request_schema(name: str, command: Command) -> Schema:
         required.append("params")
     return {
         "type": "object",
-        "description": f"{command.doc} Permission: {command.permission}.",
+        "description": described(command),
         "required": required,
         "properties": {
             **_ENVELOPE,
             "method": {"const": name},
-            "params": _params_schema(command),
+            "params": params_schema(command),
             "id": _ID,
         },
     }
@@ -103,7 +102,7 @@ def _response_schema(name: str, command: Command) -> Schema:
     }
 
 
-_ERROR: Schema = {
+_ERROR: Final[Schema] = {
     "type": "object",
     "description": "A refused request. Codes below 0 are those of JSON-RPC 2.0.",
     "required": ["jsonrpc", "error", "id"],
@@ -123,24 +122,22 @@ _ERROR: Schema = {
 }
 
 
-def openapi_document(registry: Registry) -> dict[str, Any]:
-    """The OpenAPI 3.1 description of POST /RPC."""
-    methods = list(_methods(registry))
+def _schemas(registry: Registry) -> dict[str, Schema]:
+    found = list(methods(registry))
     schemas: dict[str, Schema] = dict(SCHEMAS)
-    for name, command in methods:
+    for name, command in found:
         schemas[f"{_component(name)}_request"] = _request_schema(name, command)
         schemas[f"{_component(name)}_response"] = _response_schema(name, command)
     schemas["Error"] = _ERROR
-    schemas["Request"] = {"oneOf": [ref(f"{_component(name)}_request") for name, _ in methods]}
+    schemas["Request"] = {"oneOf": [ref(f"{_component(name)}_request") for name, _ in found]}
     schemas["Response"] = {
-        "anyOf": [
-            *(ref(f"{_component(name)}_response") for name, _ in methods),
-            ref("Error"),
-        ]
+        "anyOf": [*(ref(f"{_component(name)}_response") for name, _ in found), ref("Error")]
     }
-    body = {"oneOf": [ref("Request"), {"type": "array", "minItems": 1, "items": ref("Request")}]}
-    reply = {"oneOf": [ref("Response"), {"type": "array", "items": ref("Response")}]}
-    examples = {
+    return schemas
+
+
+def _examples(registry: Registry) -> dict[str, Any]:
+    return {
         _component(name): {
             "summary": command.doc,
             "value": {
@@ -150,126 +147,87 @@ def openapi_document(registry: Registry) -> dict[str, Any]:
                 "id": 1,
             },
         }
-        for name, command in methods
+        for name, command in methods(registry)
     }
-    operation = {
-        "operationId": "rpc",
+
+
+def _answers(ok: dict[str, Any], *further: str) -> dict[str, Any]:
+    refused = {
+        code: {"$ref": f"#/components/responses/{code}"} for code in sorted((*_ANYWHERE, *further))
+    }
+    return {**ok, **refused}
+
+
+def _call(registry: Registry, operation: str) -> dict[str, Any]:
+    one = ref("Request")
+    body = {"oneOf": [one, {"type": "array", "minItems": 1, "maxItems": _MAX_BATCH, "items": one}]}
+    reply = {"oneOf": [ref("Response"), {"type": "array", "items": ref("Response")}]}
+    return {
+        "operationId": operation,
         "summary": "One JSON-RPC 2.0 request, or a batch",
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": body, "examples": examples},
+                "application/json": {"schema": body, "examples": _examples(registry)},
                 "application/msgpack": {"schema": body},
             },
         },
-        "responses": {
-            "200": {
-                "description": "the answer, or the answers to a batch in its order",
-                "content": {
-                    "application/json": {"schema": reply},
-                    "application/msgpack": {"schema": reply},
+        "responses": _answers(
+            {
+                "200": {
+                    "description": "the answer, or the answers to a batch in its order",
+                    "content": {
+                        "application/json": {"schema": reply},
+                        "application/msgpack": {"schema": reply},
+                    },
                 },
+                "204": {"description": "nothing but notifications was sent"},
             },
-            "204": {"description": "nothing but notifications was sent"},
-            "400": {"description": "the body could not be read"},
-            "403": {"description": "the Host or Origin header names another site"},
-            "408": {"description": "the request did not arrive in time"},
-            "413": {"description": "the body is too large"},
-            "415": {"description": "neither JSON nor msgpack"},
-            "503": {"description": "too many connections"},
-        },
+            "413",
+            "415",
+        ),
     }
+
+
+def _page(operation: str, summary: str, kind: str, schema: Schema) -> dict[str, Any]:
+    ok = {"200": {"description": summary, "content": {kind: {"schema": schema}}}}
+    return {
+        "get": {"operationId": operation, "summary": summary, "responses": _answers(ok)},
+    }
+
+
+def openapi_document(registry: Registry) -> dict[str, Any]:
+    """The OpenAPI 3.1 description of all that is served over HTTP."""
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": _TITLE,
+            "title": TITLE,
             "version": __version__,
-            "description": "Lists and ends SIP dialogs by JSON-RPC 2.0 over HTTP.",
+            "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "http://127.0.0.1:8080"}],
-        "paths": {"/RPC": {"post": operation}},
-        "components": {"schemas": schemas},
+        # The first: on the machine itself nothing needs to be shown unless tokens are given out.
+        "security": [{}, {"token": []}, {"certificate": []}],
+        "paths": {
+            "/RPC": {"post": _call(registry, "rpc")},
+            "/jsonrpc": {"post": _call(registry, "jsonrpc")},
+            "/openapi.json": _page(
+                "openapi", "This description", "application/json", {"type": "object"}
+            ),
+            "/docs": _page("docs", "All commands, as a page", "text/html", {"type": "string"}),
+        },
+        "components": {
+            "schemas": _schemas(registry),
+            "responses": {
+                code: {**response, "content": _TEXT} for code, response in _RESPONSES.items()
+            },
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "certificate": {"type": "mutualTLS"},
+            },
+        },
     }
-
-
-def openrpc_document(registry: Registry) -> dict[str, Any]:
-    """The OpenRPC 1.3 description of the same methods."""
-    methods = [
-        {
-            "name": name,
-            "description": f"{command.doc} Permission: {command.permission}.",
-            "paramStructure": "either",
-            "params": [
-                {
-                    "name": param.name,
-                    "description": param.doc,
-                    "required": param.required,
-                    "schema": {"type": param.type},
-                }
-                for param in command.params
-            ],
-            "result": {"name": "result", "schema": ref(command.result)},
-            "errors": _errors(command),
-            "examples": [
-                {
-                    "name": name,
-                    "params": [
-                        {"name": param.name, "value": value}
-                        for param, value in zip(
-                            command.params, command.example.params, strict=False
-                        )
-                    ],
-                    "result": {"name": "result", "value": command.example.result},
-                }
-            ],
-        }
-        for name, command in _methods(registry)
-    ]
-    return {
-        "openrpc": "1.3.2",
-        "info": {"title": _TITLE, "version": __version__},
-        "servers": [{"name": "HTTP", "url": "http://127.0.0.1:8080/RPC"}],
-        "methods": methods,
-        "components": {"schemas": SCHEMAS},
-    }
-
-
-_YAML_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-
-
-def to_yaml(value: object, indent: int = 0) -> str:
-    """``value`` as block-style YAML 1.2; scalars are written as JSON, which YAML includes."""
-    pad = "  " * indent
-    if isinstance(value, dict) and value:
-        lines = []
-        for key, item in value.items():
-            if isinstance(item, (dict, list)) and item:
-                lines.append(f"{pad}{_key(key)}:\n{to_yaml(item, indent + 1)}")
-            else:
-                lines.append(f"{pad}{_key(key)}: {_scalar(item)}\n")
-        return "".join(lines)
-    if isinstance(value, list) and value:
-        lines = []
-        for item in value:
-            if isinstance(item, (dict, list)) and item:
-                block = to_yaml(item, indent + 1)
-                lines.append(f"{pad}- {block[len(pad) + 2 :]}")
-            else:
-                lines.append(f"{pad}- {_scalar(item)}\n")
-        return "".join(lines)
-    return f"{pad}{_scalar(value)}\n"
-
-
-def _key(key: str) -> str:
-    plain = key.replace("_", "").replace("-", "")
-    # A key such as 200 or true would be read as something else than a string.
-    safe = plain.isascii() and plain.isalnum() and not key[0].isdigit()
-    return key if safe and key.lower() not in _YAML_WORDS else json.dumps(key)
-
-
-def _scalar(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def documents() -> dict[str, str]:

@@ -8,9 +8,11 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from dlgmgmt.commands.errors import MgmtProtocol
-from dlgmgmt.commands.openapi import documents, main, openapi_document, openrpc_document, to_yaml
+from dlgmgmt.commands.openapi import documents, main, openapi_document
+from dlgmgmt.commands.openrpc import openrpc_document
 from dlgmgmt.commands.registry import Command
 from dlgmgmt.commands.rows import COMMANDS, build_registry
+from dlgmgmt.commands.yaml import to_yaml
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = openapi_document(build_registry())
