@@ -112,6 +112,7 @@ def _decimal(param: Param, value: int) -> str:
 
 def _integer(param: Param, value: object) -> int:
     if isinstance(value, str):
+        value = value.strip(" \t")
         if _INTEGER.fullmatch(value) is None:
             raise Refused(
                 Failure.BAD_VALUE, f"{param.name} must be an integer, not {quoted(value)}"

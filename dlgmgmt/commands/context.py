@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dlgmgmt.commands.pace import Pacer
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.profiles import Profiles
 from dlgmgmt.dialog.settings import DialogSettings
+from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.views import DialogView, Snapshot, TableCounts, TerminationView
+from dlgmgmt.sip.bridges import BridgeView
 from dlgmgmt.sip.trace import Traced
 
 StatisticsProvider = Callable[[], Sequence[tuple[str, int]]]
@@ -23,11 +28,30 @@ class Dialogs(Protocol):
     def settings(self) -> DialogSettings:
         """The parameters in force."""
 
+    @property
+    def size(self) -> int:
+        """Hash entries."""
+
+    @property
+    def profiles(self) -> Profiles:
+        """The profiles and their members."""
+
     def iter_views(self) -> Iterator[list[DialogView]]:
         """Copies of all dialogs, batch by batch."""
 
     def iter_snapshots(self) -> Iterator[list[Snapshot]]:
         """The kept copies of all dialogs, batch by batch."""
+
+    def iter_pairs(self) -> Iterator[list[tuple[Dialog, DialogView]]]:
+        """All dialogs with their copies, batch by batch."""
+
+    def find_pairs(
+        self, callid: str, from_tag: str | None = None
+    ) -> list[tuple[Dialog, DialogView]]:
+        """The dialogs with this Call-ID (and From tag), with their copies."""
+
+    def lookup(self, callid: str, from_tag: str, to_tag: str) -> Dialog | None:
+        """The dialog that is alive and has these tags, in either order."""
 
     def find(self, callid: str, from_tag: str | None = None) -> list[DialogView]:
         """Copies of the dialogs with this Call-ID (and From tag)."""
@@ -56,6 +80,24 @@ class Terminator(Protocol):
         """End the dialog ``h_entry:h_id``."""
 
 
+class BridgeViews(Protocol):
+    """What became of bridges; see dlgmgmt.sip.bridges.Bridges."""
+
+    def views(self) -> list[BridgeView]:
+        """What is known, oldest first."""
+
+
+class Bridging(Protocol):
+    """Makes calls; see dlgmgmt.sip.calls.Calls."""
+
+    @property
+    def bridges(self) -> BridgeViews:
+        """What became of them."""
+
+    def bridge(self, from_uri: str, to_uri: str, op: str = "") -> int:
+        """Call ``from_uri`` and refer it to ``to_uri``; 0 if too many bridges exist. ValueError."""
+
+
 class Tracing(Protocol):
     """Copies of the messages; see dlgmgmt.sip.trace.Tracer."""
 
@@ -70,6 +112,14 @@ class Tracing(Protocol):
         """Begin or cease to send copies; raises NoCollector."""
 
 
+def _no_context(_dialog: Dialog) -> tuple[str, ...]:
+    return ()
+
+
+def _no_force(_dialog: Dialog, _wanted: State) -> bool:
+    return False
+
+
 def _platform() -> str:
     return f"{platform.machine() or 'unknown'}/{sys.platform}"
 
@@ -80,7 +130,9 @@ class CommandContext:
 
     clock: Unix time in seconds. start_time: when the daemon started, Unix seconds. version: of
     the daemon. statistics: groups of counters besides those of the dialog table, by group name.
-    tracing: None where no messages pass.
+    tracing: None where no messages pass. describe: the lines of a dialog's context. force: moves a
+    dialog to a state, False if it cannot go there. bridging: None where no calls are made. pacer:
+    for what is done to very many dialogs.
     """
 
     table: Dialogs
@@ -93,3 +145,7 @@ class CommandContext:
     runtime: str = field(default_factory=lambda: f"Python {platform.python_version()}")
     statistics: Mapping[str, StatisticsProvider] = field(default_factory=dict)
     tracing: Tracing | None = None
+    describe: Callable[[Dialog], tuple[str, ...]] = _no_context
+    force: Callable[[Dialog, State], bool] = _no_force
+    bridging: Bridging | None = None
+    pacer: Pacer = field(default_factory=Pacer)

@@ -176,4 +176,5 @@ class Dispatcher:
             failure.value,
             f" ({ascii(detail)[1:-1]})" if detail else "",
         )
-        return CommandError(code, text.format(name=name), failure, detail)
+        told = text.format(name=name, detail=detail)
+        return CommandError(code, told, failure, "" if "{detail}" in text else detail)

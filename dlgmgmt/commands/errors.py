@@ -29,8 +29,16 @@ class Failure(Enum):
     UNKNOWN_PARAMETER = "a parameter with an unknown name"
     BAD_VALUE = "a parameter's value is not of its type"
     BAD_HEADERS = "the extra headers cannot be sent"
+    BAD_MATCH = "dialogs cannot be matched in this way"
+    BAD_STATE = "the dialog cannot be in this state"
+    BAD_ADDRESS = "an address that cannot be called"
+    BAD_TO = "an address that nobody can be referred to"
     NO_CALLID = "no dialog with this Call-ID"
     NO_DIALOG = "no such dialog"
+    NO_MATCH = "no dialog fits"
+    NO_PROFILE = "no such profile"
+    NO_BRIDGE = "no such bridge"
+    NO_ROOM = "too many of them exist"
     NO_STATISTICS = "no such statistics"
     NO_TERMINATION = "no such termination"
     NO_TRACE = "no message with this Call-ID is kept"
@@ -53,7 +61,8 @@ class Refused(Exception):
 class CommandError(Exception):
     """The answer to a refused command, in the numbers and words of one protocol.
 
-    ``text`` is what the protocol's clients know; ``detail`` is more exact, "" if there is no more.
+    ``text`` is what the protocol's clients know; ``detail`` is more exact, "" if there is no more
+    or if it stands in the text.
     """
 
     def __init__(self, code: int, text: str, failure: Failure, detail: str = "") -> None:
@@ -79,6 +88,14 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_MI, Failure.BAD_HEADERS): (400, "Bad parameter"),
         (_MI, Failure.NO_CALLID): (404, "Requested Dialog not found"),
         (_MI, Failure.NO_DIALOG): (404, "Requested Dialog not found"),
+        (_MI, Failure.BAD_MATCH): (400, "{detail}"),
+        (_MI, Failure.BAD_STATE): (500, "Invalid state value"),
+        (_MI, Failure.BAD_ADDRESS): (500, "Server Internal Error"),
+        (_MI, Failure.BAD_TO): (500, "Bad To value"),
+        (_MI, Failure.NO_MATCH): (404, "Not found"),
+        (_MI, Failure.NO_PROFILE): (404, "Profile not found"),
+        (_MI, Failure.NO_BRIDGE): (404, "Bridge not found"),
+        (_MI, Failure.NO_ROOM): (503, "Too many exist"),
         (_MI, Failure.NO_STATISTICS): (404, "Statistics Not Found"),
         (_MI, Failure.NO_TERMINATION): (404, "Termination not found"),
         (_MI, Failure.NO_TRACE): (404, "Trace not found"),
@@ -94,6 +111,14 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_RPC, Failure.BAD_HEADERS): (-32602, "Invalid params"),
         (_RPC, Failure.NO_CALLID): (404, "Dialog not found"),
         (_RPC, Failure.NO_DIALOG): (404, "Dialog not found"),
+        (_RPC, Failure.BAD_MATCH): (500, "{detail}"),
+        (_RPC, Failure.BAD_STATE): (500, "Invalid state value"),
+        (_RPC, Failure.BAD_ADDRESS): (500, "Invalid parameters"),
+        (_RPC, Failure.BAD_TO): (500, "Invalid parameters"),
+        (_RPC, Failure.NO_MATCH): (404, "Not found"),
+        (_RPC, Failure.NO_PROFILE): (404, "Profile not found: {detail}"),
+        (_RPC, Failure.NO_BRIDGE): (404, "Bridge not found"),
+        (_RPC, Failure.NO_ROOM): (503, "Too many exist"),
         (_RPC, Failure.NO_STATISTICS): (404, "Statistics Not Found"),
         (_RPC, Failure.NO_TERMINATION): (404, "Termination not found"),
         (_RPC, Failure.NO_TRACE): (404, "Trace not found"),

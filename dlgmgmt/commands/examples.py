@@ -59,6 +59,46 @@ DIALOG: dict[str, object] = {
     "history": [{"branch": 1, "to_tag": "c1", "code": 487, "cause": "cancelled"}],
 }
 
+CONTEXT: dict[str, object] = {**DIALOG, "context": ["account 4711"]}
+
+BRIEF: list[dict[str, object]] = [
+    {"h_entry": 1681, "h_id": 11750, "call-id": "ab12@192.0.2.1", "state": 4}
+]
+
+IMS: dict[str, object] = {
+    "Size": 4096,
+    "Dialogs": [
+        {
+            "Dialog": {
+                "Entry": 1681,
+                "Id": 11750,
+                "RURI": "sip:bob@example.com",
+                "From": "sip:alice@example.com",
+                "Call-ID": "ab12@192.0.2.1",
+                "Caller Contact": "sip:alice@192.0.2.1:5060",
+                "Caller Route Set": None,
+                "Dialog-ID": "196.6ed2",
+                "From Tag": "a1",
+                "State": "Confirmed",
+                "Ref": 2,
+                "dlg_outs": [{"dlg_out": {"Entry": 2139, "Id": 0}}],
+            }
+        }
+    ],
+}
+
+BRIDGE: dict[str, object] = {
+    "id": 1,
+    "call-id": "5e1b7c0f@dlgmgmt",
+    "from": "sip:alice@example.com",
+    "to": "sip:bob@example.com",
+    "op": "",
+    "state": "done",
+    "detail": "200",
+    "ordered_ts": 1795406697,
+    "ended_ts": 1795406709,
+}
+
 _PENDING = [
     {"side": "caller", "to_tag": "b1", "method": "BYE", "outcome": "pending"},
     {"side": "callee", "to_tag": "b1", "method": "BYE", "outcome": "pending"},

@@ -1,4 +1,4 @@
-"""Handlers of the commands that list, look up, count and end dialogs."""
+"""Handlers of the commands that end a dialog, and that count them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dlgmgmt.commands.errors import Failure, Refused
 from dlgmgmt.commands.registry import Call
 from dlgmgmt.commands.results import (
     ActiveStats,
-    DialogListing,
-    DialogMatches,
     TerminationOrdered,
     TerminationStatus,
 )
@@ -15,30 +13,6 @@ from dlgmgmt.dialog.errors import BadExtraHeaders, NoSuchDialog
 
 OPERATOR_REASON = "mi_terminated"
 """Reason text of a termination that an operator ordered."""
-
-
-def list_all(call: Call) -> DialogListing:
-    """Every dialog, copied while the listing is read."""
-    context = call.context
-    table = context.table
-    return DialogListing(table.iter_views(), table.iter_snapshots(), int(context.clock()))
-
-
-def find(call: Call) -> DialogMatches:
-    """The dialogs with a Call-ID, and a From tag if one is given; possibly none."""
-    context = call.context
-    views = context.table.find(call.text("callid"), call.optional_text("from_tag"))
-    return DialogMatches(tuple(views), int(context.clock()))
-
-
-def list_or_find(call: Call) -> DialogListing | DialogMatches:
-    """Every dialog, or those with a Call-ID; Refused(NO_DIALOG) if it names none."""
-    if "callid" not in call.values:
-        return list_all(call)
-    matches = find(call)
-    if not matches.views:
-        raise Refused(Failure.NO_DIALOG)
-    return matches
 
 
 def terminate_by_tags(call: Call) -> TerminationOrdered:

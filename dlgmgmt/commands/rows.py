@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dlgmgmt.commands.registry import Registry
+from dlgmgmt.commands.rows_bridge import BRIDGES
 from dlgmgmt.commands.rows_core import CORE
 from dlgmgmt.commands.rows_dialog import DIALOGS
+from dlgmgmt.commands.rows_listing import LISTING
 from dlgmgmt.commands.rows_trace import TRACE
 
-COMMANDS = (*CORE, *DIALOGS, *TRACE)
+COMMANDS = (*CORE, *LISTING, *DIALOGS, *BRIDGES, *TRACE)
 
 
 def build_registry() -> Registry:

@@ -28,6 +28,21 @@ def _json_name(name: str) -> str:
     return "call-id" if name == "callid" else name
 
 
+def _named(doc: str, **properties: Schema) -> Schema:
+    """An object whose members are called as the real server calls them, blanks included."""
+    named = {_IMS_NAMES.get(name, name): schema for name, schema in properties.items()}
+    return {"type": "object", "description": doc, "required": [*named], "properties": named}
+
+
+_IMS_NAMES = {
+    "call_id": "Call-ID",
+    "caller_contact": "Caller Contact",
+    "caller_route_set": "Caller Route Set",
+    "dialog_id": "Dialog-ID",
+    "from_tag": "From Tag",
+}
+
+
 def _array(items: Schema, doc: str) -> Schema:
     return {"type": "array", "description": doc, "items": items}
 
@@ -124,6 +139,113 @@ SCHEMAS: dict[str, Schema] = {
             {"type": "object", "maxProperties": 0},
         ],
     },
+    "ContextDialog": {
+        "description": "A dialog and what callbacks write about it.",
+        "allOf": [
+            ref("Dialog"),
+            {
+                "type": "object",
+                "required": ["context"],
+                "properties": {"context": _array({"type": "string"}, "lines of text")},
+            },
+        ],
+    },
+    "ContextList": _array(ref("ContextDialog"), "dialogs with their context"),
+    "ContextMatches": {
+        "description": "nothing found: an empty object; one: the dialog; several: an array",
+        "anyOf": [
+            ref("ContextDialog"),
+            ref("ContextList"),
+            {"type": "object", "maxProperties": 0},
+        ],
+    },
+    "BriefList": _array(
+        {
+            "type": "object",
+            "required": ["h_entry", "h_id"],
+            "properties": {
+                "h_entry": _integer("number of its hash entry"),
+                "h_id": _integer("its number within the hash entry"),
+                "from_uri": _string("URI of the From header"),
+                "to_uri": _string("URI of the To header"),
+                "call-id": _string("its Call-ID"),
+                "from_tag": _string("tag of the caller"),
+                "to_tag": _string("tag of the callee, empty before there is one"),
+                "init_ts": _integer(f"when the INVITE came; {_UNIX}"),
+                "start_ts": _integer(f"when it was answered; {_UNIX}"),
+                "end_ts": _integer(f"when it ended; {_UNIX}"),
+                "state": _integer("as in Dialog"),
+            },
+            "additionalProperties": False,
+        },
+        "all dialogs, with the fields that were asked for",
+    ),
+    "ImsList": _named(
+        "All dialogs as ims_dialog shows them.",
+        Size=_integer("hash entries of the table"),
+        Dialogs=_array(
+            _named(
+                "one dialog",
+                Dialog=_named(
+                    "its fields",
+                    Entry=_integer("number of its hash entry"),
+                    Id=_integer("its number within the hash entry"),
+                    RURI=_string("Request-URI of the INVITE"),
+                    From=_string("URI of the From header"),
+                    call_id=_string("its Call-ID"),
+                    caller_contact=_string("Contact URI of the caller"),
+                    caller_route_set=_nullable("route set of the caller, comma-separated"),
+                    dialog_id=_nullable("its dialog id, as Record-Route carries it"),
+                    from_tag=_string("tag of the caller"),
+                    State=_string("name of its state"),
+                    Ref=_integer("references to it"),
+                    dlg_outs=_array(
+                        _named(
+                            "one out leg",
+                            dlg_out=_named(
+                                "its numbers",
+                                Entry=_integer("number of the hash entry of its To-tag"),
+                                Id=_integer("its number"),
+                            ),
+                        ),
+                        "its out legs",
+                    ),
+                ),
+            ),
+            "the dialogs",
+        ),
+    ),
+    "ProfileSize": _integer("insertions of dialogs into the profile"),
+    "Alive": {"type": "string", "const": "Alive"},
+    "StateSet": {"type": "string", "const": "Done"},
+    "AllOrdered": _object("What was ordered.", ordered=_integer("how many dialogs are ended")),
+    "BridgeOrdered": _object("A bridge has begun.", id=_integer("its number, for dlg.bridges")),
+    "BridgeList": _array(
+        _object(
+            "A bridge.",
+            id=_integer("its number"),
+            callid=_string("Call-ID of the daemon's call, empty before it is made"),
+            **{"from": _string("who is called")},
+            to=_string("who is referred to"),
+            op=_string("the outbound proxy, empty for none"),
+            state={
+                "type": "string",
+                "enum": [
+                    "ordered",
+                    "calling",
+                    "ringing",
+                    "answered",
+                    "referred",
+                    "done",
+                    "failed",
+                ],
+            },
+            detail=_string("the last status, or what has failed"),
+            ordered_ts=_integer(_UNIX),
+            ended_ts=_integer(f"when it had its outcome; {_UNIX}"),
+        ),
+        "bridges, oldest first",
+    ),
     "SideOutcome": _object(
         "What one party was sent and what it answered.",
         side={"type": "string", "enum": ["caller", "callee"]},

@@ -198,10 +198,6 @@ def context_item(found: ContextView, now: int) -> ContextItem:
     return ContextItem(**fields, context=found.context)
 
 
-BRIEF_DEFAULT = "ftcFT"
-"""The letters of dlg.briefing that it shows when it is not told which."""
-
-
 def brief_item(view: DialogView, fields: str) -> dict[str, str | int]:
     """The fields of a dialog that the letters name, in the order of the dialog module."""
     leg = _main_leg(view.legs) if view.legs else None

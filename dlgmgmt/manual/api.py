@@ -204,7 +204,8 @@ CALLBACK_TYPES = (
         "an operator lists the dialog with its context",
         """
         When dlg_list_ctx or one of its JSON-RPC sisters shows the dialog: params.write(line)
-        adds a line to what is listed.
+        adds a line to what is listed, 64 of 1024 characters at most. DLGCB_RPC_CONTEXT is
+        another name of the same type.
         """,
     ),
     _type(

@@ -30,8 +30,8 @@ MI_COMMANDS = (
         signature="dlg_list_ctx [callid] [from_tag]",
         text="""
             Each dialog node has a further line, context::, to which the DLGCB_MI_CONTEXT
-            callbacks of the call add what they know of it. ims_dialog does not have the
-            command; its layout is that of the dialog module.
+            callbacks of the call add what they know of it, a line each, one tab deeper.
+            ims_dialog does not have the command; context:: is that of the dialog module.
             """,
         example=":dlg_list_ctx:reply_fifo",
     ),
@@ -43,8 +43,9 @@ MI_COMMANDS = (
         signature="dlg_end_dlg h_entry h_id [headers]",
         text="""
             The two numbers are those of hash=E:I in dlg_list. 404 "Requested Dialog not found"
-            if no call has them, 400 for a wrong number of parameters. Both sides are told, as
-            with dlg_terminate_dlg. ims_dialog does not have the command.
+            if no call has them, 400 for what is no number or a wrong count of parameters. Both
+            sides are told, as with dlg_terminate_dlg, of a ringing call too, which the dialog
+            module refuses. ims_dialog does not have the command.
             """,
         example=":dlg_end_dlg:reply_fifo, then 3291 and 9577 on lines of their own",
     ),
@@ -97,8 +98,10 @@ MI_COMMANDS = (
         signature="dlg_bridge from to [op]",
         text="""
             As the script function dlg_bridge: from and to are SIP URIs, op is the outbound
-            proxy. The reply comes before the first phone rings. ims_dialog does not have the
-            command.
+            proxy, a dot for none. The reply comes before the first phone rings and has an id, by
+            which dlg_bridges tells what has become of it. 500 "Bad To value" for a second
+            address that is no SIP URI, 500 "Server Internal Error" for another one. ims_dialog
+            does not have the command.
             """,
         example=":dlg_bridge:reply_fifo, then the two URIs, a line each",
     ),

@@ -27,8 +27,8 @@ RPC_COMMANDS = (
         summary="as dlg.list, with the context of each call",
         signature="dlg.list_ctx",
         text="""
-            Each object has a further member with what the DLGCB_MI_CONTEXT callbacks of the
-            call say of it.
+            Each object has a further member, context, an array with the lines that the
+            DLGCB_MI_CONTEXT callbacks of the call (DLGCB_RPC_CONTEXT is another name) write.
             """,
         example='{"jsonrpc": "2.0", "method": "dlg.list_ctx", "id": 1}',
     ),
@@ -53,8 +53,8 @@ RPC_COMMANDS = (
         summary="as dlg.dlg_list, with the context",
         signature="dlg.dlg_list_ctx callid [from_tag]",
         text="""
-            Each object has a further member with what the DLGCB_MI_CONTEXT callbacks of the
-            call say of it.
+            Each object has a further member, context, an array with the lines that the
+            DLGCB_MI_CONTEXT callbacks of the call (DLGCB_RPC_CONTEXT is another name) write.
             """,
         example='{"jsonrpc": "2.0", "method": "dlg.dlg_list_ctx", "params": ["ab12@192.0.2.1"], '
         '"id": 1}',
@@ -106,7 +106,9 @@ RPC_COMMANDS = (
         signature="dlg.bridge_dlg from to [op]",
         text="""
             As the script function dlg_bridge: from and to are SIP URIs, op is the outbound
-            proxy.
+            proxy. The answer comes before the first phone rings; it has an id, by which
+            dlg.bridges tells what has become of it. 500 "Invalid parameters" for anything wrong
+            with the parameters, 503 while 256 bridges are under way.
             """,
         example='{"jsonrpc": "2.0", "method": "dlg.bridge_dlg", "params": '
         '["sip:alice@example.com", "sip:bob@example.com"], "id": 1}',

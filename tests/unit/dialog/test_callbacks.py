@@ -259,7 +259,7 @@ def test_mi_context(core: Core, log: Log) -> None:
     assert lines == ["billing c1", "fraud c1"]
     assert log.callbacks.context(DialogHandle(dialog)) == ("billing c1", "fraud c1")
     assert log.callbacks.context(DialogHandle(other)) == ()
-    assert DlgCb.RPC_CONTEXT is DlgCb.MI_CONTEXT
+    assert DlgCb["RPC_CONTEXT"] == DlgCb["MI_CONTEXT"]
 
 
 def test_context_is_bounded(core: Core, log: Log, caplog: pytest.LogCaptureFixture) -> None:
