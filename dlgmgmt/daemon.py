@@ -27,8 +27,9 @@ from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.config import Config, ConfigError, Problem
 from dlgmgmt.config.reload import Reloader
 from dlgmgmt.demo import Demo
-from dlgmgmt.dialog.callbacks import Callbacks
+from dlgmgmt.dialog.callbacks import Callbacks, DialogHandle
 from dlgmgmt.dialog.events import EventType
+from dlgmgmt.dialog.forced import force
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.interfaces.binrpc import BinrpcServer
 from dlgmgmt.interfaces.http import HttpServer
@@ -102,6 +103,9 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
             version=__version__,
             statistics=statistics,
             tracing=engine.tracer,
+            describe=lambda dialog: callbacks.context(DialogHandle(dialog)),
+            force=functools.partial(force, table),
+            bridging=engine.calls,
         ),
     )
     fifo = FifoServer(config.fifo, MiBinding(dispatcher))
