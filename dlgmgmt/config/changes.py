@@ -35,7 +35,8 @@ FIXED: Final = MappingProxyType(
 )
 """Parameters that hold from the start to the end, by table.
 
-So do all of [mi_fifo], [http], [binrpc] and [sip.stream].
+So do all of [sip.stream] and of the interfaces: [mi_fifo], [http], [jsonrpc_fifo], [jsonrpc_sock],
+[binrpc].
 
 Of the profiles, new names are added at run time; what is removed or moved waits.
 """
@@ -81,6 +82,8 @@ def compare(old: Config, new: Config) -> Changes:
         dialog=replace(dialog, **_profiles(old.dialog, new.dialog)),
         fifo=old.fifo,
         http=old.http,
+        jsonrpc_fifo=old.jsonrpc_fifo,
+        jsonrpc_sock=old.jsonrpc_sock,
         binrpc=old.binrpc,
         routing=_kept(old.routing, new.routing, fixed["routing"]),
     )
@@ -116,6 +119,8 @@ def _differences(old: Config, new: Config) -> Iterator[Change]:
         yield from _table_differences(name, getattr(old.sip, part), getattr(new.sip, part))
     yield from _table_differences("mi_fifo", old.fifo, new.fifo)
     yield from _table_differences("http", old.http, new.http)
+    yield from _table_differences("jsonrpc_fifo", old.jsonrpc_fifo, new.jsonrpc_fifo)
+    yield from _table_differences("jsonrpc_sock", old.jsonrpc_sock, new.jsonrpc_sock)
     yield from _table_differences("binrpc", old.binrpc, new.binrpc)
     yield from _table_differences("ims_dialog", old.dialog, new.dialog)
     yield from _table_differences("routing", old.routing, new.routing)

@@ -15,7 +15,12 @@ from dlgmgmt.config.rundir import fifo_path, private_directory, reply_path, run_
 from dlgmgmt.config.sip_tables import sip_settings
 from dlgmgmt.config.tables import TableReader
 from dlgmgmt.dialog.settings import DialogSettings
-from dlgmgmt.interfaces.settings import BinrpcSettings, HttpSettings
+from dlgmgmt.interfaces.settings import (
+    BinrpcSettings,
+    HttpSettings,
+    JsonFifoSettings,
+    JsonSockSettings,
+)
 from dlgmgmt.routing.settings import RoutingSettings
 from dlgmgmt.sip.settings import SipSettings
 from mi_fifo import FifoSettings
@@ -37,6 +42,8 @@ class Config:
     dialog: DialogSettings
     fifo: FifoSettings
     http: HttpSettings
+    jsonrpc_fifo: JsonFifoSettings = field(default_factory=JsonFifoSettings)
+    jsonrpc_sock: JsonSockSettings = field(default_factory=JsonSockSettings)
     binrpc: BinrpcSettings = field(default_factory=BinrpcSettings)
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     warnings: tuple[str, ...] = ()
@@ -107,6 +114,8 @@ class _Loader(TableReader):
             self._dialog(tables["ims_dialog"]),
             FifoSettings(**(fifo | tables["mi_fifo"])),
             self._http(tables["http"]),
+            JsonFifoSettings(**({"reply_dir": fifo["reply_dir"]} | tables["jsonrpc_fifo"])),
+            JsonSockSettings(**tables["jsonrpc_sock"]),
             BinrpcSettings(**tables["binrpc"]),
             self._routing(tables["routing"], source),
             tuple(self.warnings),

@@ -124,8 +124,11 @@ def pem_path() -> Reader:
     return Reader(read, "the path of a PEM file, relative to the configuration file")
 
 
-def door_sockets() -> Reader:
-    """Sockets of a door that asks nobody who he is: files with rights, and loopback addresses."""
+def door_sockets(*, loopback: bool = True) -> Reader:
+    """Sockets of a door: files with rights, and addresses.
+
+    loopback: those of this machine alone, for the door asks nobody who he is.
+    """
 
     def one(value: object) -> SocketAddress:
         text, _, rest = as_text(value).partition(":")
@@ -137,7 +140,7 @@ def door_sockets() -> Reader:
             require(len(os.fsencode(path)) <= MAX_UNIX_PATH)
             return SocketAddress(kind, path=path)
         host, port = v.numeric_host_port(rest)
-        if not ipaddress.ip_address(host).is_loopback:
+        if loopback and not ipaddress.ip_address(host).is_loopback:
             raise Refused(f"{host} is not a loopback address, and clients cannot show who they are")
         return SocketAddress(kind, host=host, port=port)
 
@@ -154,6 +157,7 @@ def door_sockets() -> Reader:
     return Reader(
         read,
         "a list of at most 32 different sockets, unixs or unixd and an absolute path of at most "
-        f"{MAX_UNIX_PATH} bytes, tcp or udp and a numeric address of this machine, "
+        f"{MAX_UNIX_PATH} bytes, tcp or udp and a numeric address"
+        f"{' of this machine' if loopback else ''}, "
         'such as ["unixs:/run/dlgmgmt/ctl", "tcp:127.0.0.1:2049"]',
     )

@@ -129,6 +129,39 @@ HTTP: Table = MappingProxyType(
     }
 )
 
+JSONRPC_FIFO: Table = MappingProxyType(
+    {
+        "fifo_name": v.or_empty(v.absolute_path()),
+        "fifo_mode": v.octal_mode(),
+        "fifo_user": v.user(),
+        "fifo_group": v.group(),
+        "reply_dir": v.absolute_path(),
+        "max_request": v.integer(1024, 16_777_216),
+        "request_deadline": v.seconds(0.05, 600),
+        "open_deadline": v.seconds(0.05, 600),
+        "write_deadline": v.seconds(0.05, 600),
+        "reply_deadline": v.seconds(0.05, 3600),
+        "max_replies": v.integer(1, 65_536),
+    }
+)
+
+JSONRPC_SOCK: Table = MappingProxyType(
+    {
+        "listen": n.door_sockets(loopback=False),
+        "socket_mode": v.octal_mode(),
+        "socket_user": v.user(),
+        "socket_group": v.group(),
+        "max_request": v.integer(1024, 16_777_216),
+        "max_datagram": v.integer(1024, 16_777_216),
+        "max_connections": v.integer(1, 65_536),
+        "max_connections_per_peer": v.integer(1, 65_536),
+        "max_pending": v.integer(1, 65_536),
+        "request_deadline": v.seconds(0.05, 600),
+        "write_deadline": v.seconds(0.05, 600),
+        "idle_timeout": v.seconds(0.05, 86_400),
+    }
+)
+
 BINRPC: Table = MappingProxyType(
     {
         "listen": n.door_sockets(),
@@ -193,6 +226,8 @@ TABLES: MappingProxyType[str, Table] = MappingProxyType(
         "sip": SIP,
         "mi_fifo": MI_FIFO,
         "http": HTTP,
+        "jsonrpc_fifo": JSONRPC_FIFO,
+        "jsonrpc_sock": JSONRPC_SOCK,
         "binrpc": BINRPC,
         "ims_dialog": IMS_DIALOG,
         "routing": ROUTING,

@@ -189,6 +189,15 @@ def absolute_path() -> Reader:
     return Reader(read, 'an absolute path without ".."')
 
 
+def or_empty(reader: Reader) -> Reader:
+    """What ``reader`` takes, or empty text for nothing."""
+
+    def read(value: object) -> object:
+        return value if value == "" else reader.read(value)
+
+    return Reader(read, f'{reader.allowed}, or ""', reader.from_text)
+
+
 def user() -> Reader:
     """A user by name or number, given back as text."""
     return Reader(

@@ -156,17 +156,20 @@ class JsonFifoSettings:
 class JsonSockSettings:
     """The sockets that take JSON-RPC, and what one client may use. Times in seconds.
 
-    listen: the sockets; none by default. rights: of the unix sockets. max_request: bytes of one
-    request. max_datagram: bytes of an answer over unix datagram or UDP; kamcli takes no more than
-    the default. max_connections: open at once on all stream sockets. max_connections_per_peer: of
-    one address, or of one process on a unix socket. max_pending: datagrams that are being answered
-    at once, of each socket. request_deadline: from a request's first byte to its last.
-    write_deadline: without progress for a client that does not read. idle_timeout: of a connection
-    without requests.
+    listen: the sockets; none by default. socket_mode, socket_user, socket_group: of the unix
+    sockets, owners by name or number, None for as they come. max_request: bytes of one request.
+    max_datagram: bytes of an answer over unix datagram or UDP; kamcli takes no more than the
+    default. max_connections: open at once on all stream sockets. max_connections_per_peer: of one
+    address, or of one process on a unix socket. max_pending: datagrams that are being answered at
+    once, of each socket. request_deadline: from a request's first byte to its last. write_deadline:
+    without progress for a client that does not read. idle_timeout: of a connection without
+    requests.
     """
 
     listen: tuple[SocketAddress, ...] = ()
-    rights: FileRights = FileRights()
+    socket_mode: int = 0o660
+    socket_user: str | None = None
+    socket_group: str | None = None
     max_request: int = 65_536
     max_datagram: int = 84_000
     max_connections: int = 256
@@ -175,3 +178,8 @@ class JsonSockSettings:
     request_deadline: float = 10.0
     write_deadline: float = 10.0
     idle_timeout: float = 600.0
+
+    @property
+    def rights(self) -> FileRights:
+        """Who may use the unix sockets."""
+        return FileRights(self.socket_mode, self.socket_user, self.socket_group)

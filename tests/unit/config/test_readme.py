@@ -22,6 +22,7 @@ def listing() -> str:
 
 TABLES = {
     "sip": schema.SIP,
+    "jsonrpc_sock": schema.JSONRPC_SOCK,
     "binrpc": schema.BINRPC,
     "ims_dialog": schema.IMS_DIALOG,
     "routing": schema.ROUTING,
@@ -38,7 +39,8 @@ def test_each_parameter_is_there_with_its_default(tmp_path: Path, table: str) ->
     given, nothing = read(tmp_path, part), read(tmp_path, "")
 
     def settings(config: Config) -> object:
-        return config.sip, config.dialog, config.routing, config.binrpc
+        doors = config.jsonrpc_sock, config.binrpc
+        return config.sip, config.dialog, config.routing, doors
 
     assert settings(given) == settings(nothing)
     assert given.warnings == ()
