@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from dataclasses import dataclass
 
 from dlgmgmt.commands.context import CommandContext, StatisticsProvider
 from dlgmgmt.commands.dispatcher import Caller, Dispatcher
+from dlgmgmt.commands.pace import Pacer
 from dlgmgmt.commands.rows import build_registry
+from dlgmgmt.dialog.callbacks import Callbacks, DialogHandle
+from dlgmgmt.dialog.forced import force
 from dlgmgmt.dialog.model import Dialog, DialogInit
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import InviteReply, Tracker
 from dlgmgmt.dialog.views import TerminationView
+from dlgmgmt.sip.bridges import MAX_BRIDGES, BridgeView
+from dlgmgmt.sip.calls import check_address
 from dlgmgmt.sip.terminate import check_extra_headers
 
 NOW = 1_795_410_900.25
@@ -53,6 +59,31 @@ class OrdersOnly:
         return order.view()
 
 
+class BridgesOnly:
+    """Takes the orders of bridges that dlgmgmt.sip.calls would carry out."""
+
+    def __init__(self) -> None:
+        self.bridges = self
+        self.known: list[BridgeView] = []
+
+    def views(self) -> list[BridgeView]:
+        return [*self.known]
+
+    def bridge(self, from_uri: str, to_uri: str, op: str = "") -> int:
+        check_address(from_uri, "from")
+        check_address(to_uri, "to")
+        proxy = "" if op in ("", ".") else op
+        if proxy:
+            check_address(proxy, "op")
+        number = len(self.known) + 1
+        if number > MAX_BRIDGES:
+            return 0
+        self.known.append(
+            BridgeView(number, "", from_uri, to_uri, proxy, "ordered", "", int(NOW), 0)
+        )
+        return number
+
+
 class House:
     """Table, tracker and dispatcher with clocks that stand still at NOW."""
 
@@ -65,13 +96,21 @@ class House:
     ) -> None:
         self.wall = NOW
         self.table = DialogTable(
-            DialogSettings(hash_size=hash_size, enable_stats=enable_stats),
+            DialogSettings(
+                hash_size=hash_size,
+                enable_stats=enable_stats,
+                profiles_with_value=("caller", "gw"),
+                profiles_no_value=("inbound", "outbound"),
+            ),
             wall=lambda: self.wall,
             monotonic=lambda: 1000.0,
             rng=random.Random(4),
         )
         self.tracker = Tracker(self.table, lambda _dialog: None)
         self.terminator = OrdersOnly(self.table)
+        self.callbacks = Callbacks(self.table)
+        self.bridges = BridgesOnly()
+        self.pacer = Pacer(0.0)
         self.context = CommandContext(
             table=self.table,
             terminator=self.terminator,
@@ -80,6 +119,10 @@ class House:
             version="0.1.0",
             platform="x86_64/linux",
             statistics=statistics or {},
+            describe=lambda dialog: self.callbacks.context(DialogHandle(dialog)),
+            force=functools.partial(force, self.table),
+            bridging=self.bridges,
+            pacer=self.pacer,
         )
         self.dispatcher = Dispatcher(build_registry(), self.context)
 
