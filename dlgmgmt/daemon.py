@@ -26,6 +26,7 @@ from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.config import Config, ConfigError, Problem
 from dlgmgmt.config.reload import Reloader
+from dlgmgmt.config.rundir import RunDirectoryError, private_directory
 from dlgmgmt.demo import Demo
 from dlgmgmt.dialog.callbacks import Callbacks, DialogHandle
 from dlgmgmt.dialog.events import EventType
@@ -208,6 +209,12 @@ def _binrpc(config: Config, *, demo: bool) -> BinrpcSettings:
     """The settings of BINRPC; a demo speaks it without being told to."""
     if not demo or config.binrpc.listen:
         return config.binrpc
+    if not config.fifo.fifo_name.startswith(f"{config.run_dir}/"):
+        # The FIFO's server makes the directory only for itself.
+        try:
+            private_directory(config.run_dir)
+        except RunDirectoryError as error:
+            raise StartError(str(error)) from error
     listen = (
         SocketAddress("unixs", path=str(config.run_dir / "ctl")),
         SocketAddress("unixd", path=str(config.run_dir / "ctld")),
