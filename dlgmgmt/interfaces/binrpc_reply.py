@@ -4,7 +4,7 @@ What JSON has and BINRPC has not is written as the real server writes it: an arr
 whose values have no names, at the top of a reply as one value after another; objects in it that
 hold one named object each as that, by its name; true and false as 1 and 0; null as a text. An
 integer beyond 32 bits, which kamcmd would show cut, is written as text in digits, and a fraction in
-thousandths, or as text where they do not fit.
+thousandths, or as text where they do not fit, or where it is negative, which kamcmd shows wrong.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _write(out: bytearray, value: Any) -> None:
 
 
 def _write_float(out: bytearray, value: float) -> None:
-    if math.isfinite(value) and _MIN_INT <= (thousandths := round(value * 1000)) <= _MAX_INT:
+    if math.isfinite(value) and 0 <= (thousandths := round(value * 1000)) <= _MAX_INT:
         out += _integer(DOUBLE, thousandths)
     else:
         out += _string(STR, repr(value))

@@ -147,7 +147,7 @@ def _keeps_its_items(items: list[object]) -> bool:
 _scalars = (
     st.integers(-(2**31), 2**31 - 1)
     | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
-    | st.integers(-(2**31), 2**31 - 1).map(lambda number: number / 1000)
+    | st.integers(0, 2**31 - 1).map(lambda number: number / 1000)
 )
 _names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 _values = st.recursive(
@@ -216,7 +216,8 @@ def test_bytes_are_a_request_or_refused(data: bytes) -> None:
         (False, "00"),
         (None, record("str", b"<null string>\0").hex()),
         (1.5, "2205dc"),
-        (-0.001, "42ffffffff"),
+        (0.001, "1201"),
+        (-0.5, record("str", b"-0.5\0").hex()),
         (1e12, record("str", b"1000000000000.0\0").hex()),
         (float("inf"), record("str", b"inf\0").hex()),
         ("", "1100"),
