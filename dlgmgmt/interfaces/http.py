@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -17,14 +19,22 @@ from aiohttp.typedefs import Handler
 
 from dlgmgmt.commands.dispatcher import Caller, Dispatcher
 from dlgmgmt.commands.openapi import openapi_document
-from dlgmgmt.interfaces.http_guard import ConnectionGate, lower_names, refusal
+from dlgmgmt.interfaces import docs
+from dlgmgmt.interfaces.access import Access, address_text
+from dlgmgmt.interfaces.http_guard import lower_names, refusal
+from dlgmgmt.interfaces.http_limits import RequestLimits
+from dlgmgmt.interfaces.http_listener import HttpListener
 from dlgmgmt.interfaces.http_reply import JSON_TYPE, MSGPACK_TYPE, ReplyWriter
+from dlgmgmt.interfaces.http_tls import server_context
 from dlgmgmt.interfaces.jsonrpc import PARSE_ERROR, JsonRpc, error_response
 from dlgmgmt.interfaces.packed import unpack
 from dlgmgmt.interfaces.rpc_door import MAX_MSGPACK
 from dlgmgmt.interfaces.settings import HttpSettings
 
 _LOG = logging.getLogger(__name__)
+
+DOOR = "http"
+"""What callers by HTTP are said to come through."""
 
 _STOP_GRACE = 2.0
 # How long the rest of a refused request is read, so that its sender sees the answer.
@@ -36,8 +46,9 @@ _MSGPACK_TYPES = frozenset({MSGPACK_TYPE, "application/x-msgpack", "application/
 class HttpServer:
     """The HTTP interface.
 
-    settings: see HttpSettings. host_names: names, besides localhost and any address, that a
-    request's Host header may carry. Start and stop it on the management loop.
+    settings: see HttpSettings. access: says who asks; without it everybody on this machine may
+    do everything. host_names: names, besides localhost and any address, that a request's Host
+    header may carry. Start and stop it on the management loop.
     """
 
     def __init__(
@@ -45,85 +56,104 @@ class HttpServer:
         settings: HttpSettings,
         dispatcher: Dispatcher,
         *,
+        access: Access | None = None,
         host_names: Iterable[str] = (),
         max_msgpack: int = MAX_MSGPACK,
     ) -> None:
         self.settings = settings
+        self._access = access or Access()
+        self._limits = RequestLimits(settings.rate, settings.burst, settings.max_requests)
         self._rpc = JsonRpc(dispatcher, max_batch=settings.max_batch, max_depth=settings.max_depth)
         self._names = lower_names((settings.host, *host_names))
         self._writer = ReplyWriter(write_timeout=settings.write_timeout, max_msgpack=max_msgpack)
         document = openapi_document(dispatcher.registry)
         self._openapi = json.dumps(document).encode()
+        self._docs = docs.page(dispatcher.registry).encode()
         self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
-        self._gate: ConnectionGate | None = None
+        self._listener: HttpListener | None = None
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port that the server listens on; RuntimeError unless it is started."""
-        if self._server is None:
+        if self._listener is None:
             raise RuntimeError("the HTTP server is not started")
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return str(host), int(port)
+        return self._listener.address
 
     def counters(self) -> list[tuple[str, int]]:
-        """Refused connections and cut-off readers, for the statistics group "http"."""
-        refused = self._gate.refused if self._gate is not None else 0
-        return [("refused_connections", refused), ("slow_readers", self._writer.slow_readers)]
+        """Refused connections and requests, and cut-off readers: the statistics group "http"."""
+        refused = self._listener.refused if self._listener is not None else 0
+        return [
+            ("refused_connections", refused),
+            ("refused_requests", self._limits.refused),
+            ("slow_readers", self._writer.slow_readers),
+        ]
+
+    def use_certificates(self, context: ssl.SSLContext | None) -> None:
+        """Speak TLS with these from the next connection on."""
+        if self._listener is not None:
+            self._listener.tls = context
 
     async def start(self) -> None:
-        """Listen; raises OSError if the address cannot be had."""
+        """Listen; raises OSError if the address cannot be had, TlsError for bad certificates."""
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             self._guard(request)
-            return await handler(request)
+            with self._limits.under_way(request.remote or ""):
+                return await handler(request)
+
+        context = server_context(self.settings)
 
         app = web.Application(client_max_size=self.settings.max_body, middlewares=[guard])
         app.on_response_prepare.append(_own_headers)
         app.router.add_post("/RPC", self._serve)
         app.router.add_post("/jsonrpc", self._serve)
         app.router.add_get("/openapi.json", self._describe)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            keepalive_timeout=self.settings.keepalive_timeout,
-            shutdown_timeout=_STOP_GRACE,
-            lingering_time=_LINGER,
-            auto_decompress=False,
-        )
+        app.router.add_get("/docs", self._document)
+        arguments: dict[str, Any] = {
+            "access_log": None,
+            "keepalive_timeout": self.settings.keepalive_timeout,
+            "lingering_time": _LINGER,
+            "auto_decompress": False,
+        }
+        runner = web.AppRunner(app, shutdown_timeout=_STOP_GRACE, **arguments)
         await runner.setup()
         server = runner.server
         if server is None:
             raise RuntimeError("aiohttp made no server")
-        gate = ConnectionGate(
+        listener = HttpListener(
             server,
             limit=self.settings.max_connections,
+            per_client=self.settings.max_client_connections,
             first_request=self.settings.read_timeout,
+            handshake=self.settings.read_timeout,
+            arguments=arguments,
         )
+        listener.tls = context
         try:
-            self._server = await asyncio.get_running_loop().create_server(
-                gate, self.settings.host, self.settings.port, backlog=512
-            )
+            listener.start(self.settings.host, self.settings.port)
         except OSError:
             await runner.cleanup()
             raise
-        self._runner, self._gate = runner, gate
+        self._runner, self._listener = runner, listener
 
     async def stop(self) -> None:
         """Stop listening, give running replies a moment, close every connection."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        if self._gate is not None:
-            self._gate.close()
+        if self._listener is not None:
+            await self._listener.stop()
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
     def _guard(self, request: web.Request) -> None:
-        if self._gate is not None:
-            self._gate.arrived(request.protocol)
+        if self._listener is not None:
+            self._listener.arrived(request.protocol)
+        seconds = self._limits.wait(request.remote or "")
+        if seconds:
+            raise web.HTTPTooManyRequests(
+                text="too many requests\n", headers={"Retry-After": str(seconds)}
+            )
         reason = refusal(request, self._names)
         if reason is not None:
             _LOG.warning("HTTP: %s refused: %s", request.remote, reason)
@@ -132,10 +162,13 @@ class HttpServer:
     async def _describe(self, request: web.Request) -> web.StreamResponse:
         return await self._writer.send_body(request, self._openapi, JSON_TYPE)
 
+    async def _document(self, request: web.Request) -> web.StreamResponse:
+        return await self._writer.send_body(request, self._docs, docs.TYPE, headers=docs.HEADERS)
+
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        caller = self._caller(request)
         msgpack_body = _is_msgpack(request)
         body = await self._read(request)
-        caller = Caller(f"HTTP {request.remote}")
         msgpack_reply = _wants_msgpack(request, default=msgpack_body)
         decode = unpack if msgpack_body else msgspec.json.decode
         try:
@@ -150,6 +183,24 @@ class HttpServer:
         if replies is None:
             return web.Response(status=204)
         return await self._writer.send(request, replies, msgpack=msgpack_reply)
+
+    def _caller(self, request: web.Request) -> Caller:
+        """Who asks; raises HTTPUnauthorized."""
+        transport = request.transport
+        peer = certificate = None
+        if transport is not None:
+            peer = transport.get_extra_info("peername")
+            certificate = transport.get_extra_info("peercert")
+        given = request.headers.getall("Authorization", [])
+        token = None if not given else _bearer(given)
+        caller = self._access.caller(DOOR, address_text(peer), token, certificate=certificate)
+        if caller is None:
+            fault = ', error="invalid_token"' if given else ""
+            raise web.HTTPUnauthorized(
+                text="a valid token is needed\n",
+                headers={"WWW-Authenticate": f'Bearer realm="dlgmgmt"{fault}'},
+            )
+        return caller
 
     async def _read(self, request: web.Request) -> bytes:
         length = request.content_length
@@ -175,6 +226,12 @@ class HttpServer:
         # The rest of the body is not read.
         error.force_close()
         return error
+
+
+def _bearer(given: list[str]) -> str:
+    """The token of an Authorization header; "", which is nobody's, for anything else."""
+    scheme, _, token = given[0].strip().partition(" ")
+    return token.strip() if len(given) == 1 and scheme.lower() == "bearer" else ""
 
 
 async def _own_headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -43,7 +43,7 @@ class HttpSettings:
     client_ca: str | None = None
     rate: int = 500
     burst: int = 1000
-    max_requests: int = 64
+    max_requests: int = 128
     max_client_connections: int = 256
 
 

@@ -524,7 +524,7 @@ async def test_start_and_stop_are_clean(house: House, caplog: pytest.LogCaptureF
     async with serving(house) as client:
         host, port = client.server.address
         second = HttpServer(HttpSettings(host=host, port=port), house.dispatcher)
-        with pytest.raises(OSError, match="address already in use"):
+        with pytest.raises(OSError, match="Address already in use"):
             await second.start()
         await second.stop()
         with pytest.raises(RuntimeError):
