@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -18,6 +19,8 @@ _LOG = logging.getLogger(__name__)
 
 JSON_TYPE = "application/json"
 MSGPACK_TYPE = "application/msgpack"
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 # A listing up to this many bytes goes out in one piece, with its length.
 _WHOLE = 65_536
@@ -59,10 +62,17 @@ class ReplyWriter:
         return await self.send_body(request, body, JSON_TYPE)
 
     async def send_body(
-        self, request: web.Request, body: bytes, content_type: str, status: int = 200
+        self,
+        request: web.Request,
+        body: bytes,
+        content_type: str,
+        status: int = 200,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> web.StreamResponse:
-        """Send a whole body."""
-        response = web.Response(body=body, content_type=content_type, status=status)
+        """Send a whole body. content_type: the value of the header; headers: further ones."""
+        response = web.Response(
+            body=body, status=status, headers={**headers, "Content-Type": content_type}
+        )
         try:
             async with asyncio.timeout(self._write_timeout):
                 await response.prepare(request)
