@@ -32,11 +32,12 @@ from dlgmgmt.dialog.callbacks import Callbacks, DialogHandle
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.forced import force
 from dlgmgmt.dialog.table import DialogTable
-from dlgmgmt.interfaces.binrpc import BinrpcServer
+from dlgmgmt.doors import DoorError, Doors, DoorSettings
+from dlgmgmt.interfaces.access import Access
 from dlgmgmt.interfaces.http import HttpServer
+from dlgmgmt.interfaces.jsonrpc import JsonRpc
 from dlgmgmt.interfaces.listing import render_early
 from dlgmgmt.interfaces.mi_fifo import MiBinding
-from dlgmgmt.interfaces.settings import BinrpcSettings, SocketAddress
 from dlgmgmt.routing.host import ScriptHost
 from dlgmgmt.routing.script import ScriptError
 from dlgmgmt.sip.engine import SipEngine, tune_gc, tune_threads
@@ -45,10 +46,6 @@ from dlgmgmt.sip.settings import Route, SipSettings
 from mi_fifo import FifoError, FifoServer
 
 _LOG = logging.getLogger(__name__)
-
-
-_BINRPC_PORT = 2049
-"""The one that kamcmd takes for granted."""
 
 
 class StartError(Exception):
@@ -111,8 +108,10 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
     )
     fifo = FifoServer(config.fifo, MiBinding(dispatcher))
     http = HttpServer(config.http, dispatcher)
-    binrpc = BinrpcServer(_binrpc(config, demo=demo), dispatcher)
-    statistics["binrpc"] = binrpc.counters
+    doors = Doors(
+        _door_settings(config, demo=demo), dispatcher, _json_rpc(config, dispatcher), Access()
+    )
+    statistics |= doors.statistics()
     reloader = Reloader(
         config,
         os.environ,
@@ -126,20 +125,20 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
     if hangups:
         loop.call_soon(reloader.request)
     try:
-        await _start_interfaces(config, fifo, http, binrpc)
+        await _start_interfaces(config, fifo, http, doors)
         tune_gc()
         tune_threads()
         engine.start()
         if phones is not None:
             await phones.start()
-        _announce(config, engine, http, binrpc, demo=demo)
+        _announce(config, engine, http, doors, demo=demo)
         await stopping.wait()
         _LOG.info("stopping")
     finally:
         reloader.stop()
         if phones is not None:
             await phones.stop()
-        await binrpc.stop()
+        await doors.stop()
         await http.stop()
         await fifo.stop()
         if host is not None:
@@ -187,7 +186,7 @@ def _reload_routing(config: Config, host: ScriptHost | None) -> None:
 
 
 async def _start_interfaces(
-    config: Config, fifo: FifoServer, http: HttpServer, binrpc: BinrpcServer
+    config: Config, fifo: FifoServer, http: HttpServer, doors: Doors
 ) -> None:
     try:
         await fifo.start()
@@ -200,28 +199,28 @@ async def _start_interfaces(
         msg = f"cannot listen on http {where}: {error.strerror or error}"
         raise StartError(msg) from error
     try:
-        await binrpc.start()
-    except OSError as error:
-        raise StartError(f"binrpc: {error.strerror}") from error
+        await doors.start()
+    except DoorError as error:
+        raise StartError(str(error)) from error
 
 
-def _binrpc(config: Config, *, demo: bool) -> BinrpcSettings:
-    """The settings of BINRPC; a demo speaks it without being told to."""
-    if not demo or config.binrpc.listen:
-        return config.binrpc
+def _json_rpc(config: Config, dispatcher: Dispatcher) -> JsonRpc:
+    """JSON-RPC for the doors beside HTTP, with its limits."""
+    return JsonRpc(dispatcher, max_batch=config.http.max_batch, max_depth=config.http.max_depth)
+
+
+def _door_settings(config: Config, *, demo: bool) -> DoorSettings:
+    """The settings of the doors; a demo opens them all without being told to."""
+    settings = DoorSettings(config.binrpc, config.jsonrpc_fifo, config.jsonrpc_sock)
+    if not demo:
+        return settings
     if not config.fifo.fifo_name.startswith(f"{config.run_dir}/"):
         # The FIFO's server makes the directory only for itself.
         try:
             private_directory(config.run_dir)
         except RunDirectoryError as error:
             raise StartError(str(error)) from error
-    listen = (
-        SocketAddress("unixs", path=str(config.run_dir / "ctl")),
-        SocketAddress("unixd", path=str(config.run_dir / "ctld")),
-        SocketAddress("tcp", host="127.0.0.1", port=_BINRPC_PORT),
-        SocketAddress("udp", host="127.0.0.1", port=_BINRPC_PORT),
-    )
-    return replace(config.binrpc, listen=listen)
+    return settings.for_demo(config.run_dir)
 
 
 def _phones(config: Config, rng: random.Random) -> Demo:
@@ -243,13 +242,14 @@ def _with_phones(config: Config, phones: Demo | None) -> SipSettings:
 
 
 def _announce(
-    config: Config, engine: SipEngine, http: HttpServer, binrpc: BinrpcServer, *, demo: bool
+    config: Config, engine: SipEngine, http: HttpServer, doors: Doors, *, demo: bool
 ) -> None:
     """The one line that scripts wait for; ``run`` adds what a person wants to try next."""
     host, port = http.address
     url = f"http://[{host}]:{port}/RPC" if ":" in host else f"http://{host}:{port}/RPC"
     sip = " ".join(f"sip={name}" for name in engine.listeners)
-    more = "".join(f" binrpc={address}" for address in binrpc.addresses)
+    more = "".join(f" binrpc={address}" for address in doors.binrpc.addresses)
+    more += "".join(f" jsonrpc={address}" for address in doors.jsonrpc)
     print(f"ready {sip} fifo={config.fifo.fifo_name} http={url}{more}", flush=True)  # noqa: T201 - the contract
     if demo:
         for line in (
@@ -257,12 +257,14 @@ def _announce(
             f"  SIP    {', '.join(engine.listeners)}",
             f"  FIFO   {config.fifo.fifo_name} (replies in {config.fifo.reply_dir})",
             f"  HTTP   {url}",
-            f"  BINRPC {', '.join(map(str, binrpc.addresses))}",
+            f"  JSON   {', '.join(doors.jsonrpc)}",
+            f"  BINRPC {', '.join(map(str, doors.binrpc.addresses))}",
             "",
             "Demo phones are calling each other. In another terminal:",
             "  .venv/bin/dlgctl list",
             "  .venv/bin/dlgctl kill CALL-ID",
-            f"  kamcmd -s {binrpc.addresses[0]} dlg.list",
+            f"  kamcmd -s {doors.binrpc.addresses[0]} dlg.list",
+            f"  RPCFIFOPATH={doors.settings.jsonrpc_fifo.fifo_name} kamctl dialog show",
             "Ctrl-C ends the daemon.",
             "",
         ):

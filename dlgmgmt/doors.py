@@ -1,0 +1,119 @@
+"""The doors beside the MI FIFO and HTTP, as one: which there are, their start and their end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dlgmgmt.commands.context import StatisticsProvider
+from dlgmgmt.commands.dispatcher import ALL_PERMISSIONS, Caller, Dispatcher
+from dlgmgmt.interfaces.access import Access
+from dlgmgmt.interfaces.binrpc import BinrpcServer
+from dlgmgmt.interfaces.jsonrpc import JsonRpc
+from dlgmgmt.interfaces.jsonrpc_fifo import DOOR as FIFO_DOOR
+from dlgmgmt.interfaces.jsonrpc_fifo import JsonFifo
+from dlgmgmt.interfaces.jsonrpc_sock import JsonSockets
+from dlgmgmt.interfaces.settings import (
+    BinrpcSettings,
+    JsonFifoSettings,
+    JsonSockSettings,
+    SocketAddress,
+)
+from mi_fifo import FifoError
+
+_BINRPC_PORT = 2049
+"""The one that kamcmd takes for granted."""
+_UDP_PORT, _TCP_PORT = 8090, 8091
+
+
+class DoorError(Exception):
+    """A door cannot be opened; the text says which and why."""
+
+
+@dataclass(slots=True, frozen=True)
+class DoorSettings:
+    """What the configuration says of them."""
+
+    binrpc: BinrpcSettings
+    jsonrpc_fifo: JsonFifoSettings
+    jsonrpc_sock: JsonSockSettings
+
+    def for_demo(self, run_dir: Path) -> DoorSettings:
+        """With every door open, in the run directory, unless the configuration opens others."""
+        binrpc, fifo, sock = self.binrpc, self.jsonrpc_fifo, self.jsonrpc_sock
+        if not binrpc.listen:
+            listen = _demo_sockets(run_dir, ("ctl", "ctld"), (_BINRPC_PORT, _BINRPC_PORT))
+            binrpc = replace(binrpc, listen=listen)
+        if not fifo.fifo_name:
+            # kamctl makes its reply FIFOs in /tmp.
+            fifo = replace(fifo, fifo_name=str(run_dir / "rpc.fifo"), reply_dir="/tmp")  # noqa: S108
+        if not sock.listen:
+            listen = _demo_sockets(run_dir, ("rpcs.sock", "rpc.sock"), (_TCP_PORT, _UDP_PORT))
+            sock = replace(sock, listen=listen)
+        return DoorSettings(binrpc, fifo, sock)
+
+
+def _demo_sockets(
+    run_dir: Path, files: tuple[str, str], ports: tuple[int, int]
+) -> tuple[SocketAddress, ...]:
+    """files: of a stream and a datagram socket. ports: of TCP and UDP."""
+    return (
+        SocketAddress("unixs", path=str(run_dir / files[0])),
+        SocketAddress("unixd", path=str(run_dir / files[1])),
+        SocketAddress("tcp", host="127.0.0.1", port=ports[0]),
+        SocketAddress("udp", host="127.0.0.1", port=ports[1]),
+    )
+
+
+class Doors:
+    """Start and stop them on the management loop. rpc: for those that speak JSON-RPC."""
+
+    def __init__(
+        self, settings: DoorSettings, dispatcher: Dispatcher, rpc: JsonRpc, access: Access
+    ) -> None:
+        self.settings = settings
+        self.binrpc = BinrpcServer(settings.binrpc, dispatcher)
+        self.jsonrpc_sock = JsonSockets(settings.jsonrpc_sock, rpc, access)
+        self.jsonrpc_fifo: JsonFifo | None = None
+        if settings.jsonrpc_fifo.fifo_name:
+            caller = Caller("JSON FIFO", ALL_PERMISSIONS, door=FIFO_DOOR)
+            self.jsonrpc_fifo = JsonFifo(settings.jsonrpc_fifo, rpc, caller)
+
+    def statistics(self) -> dict[str, StatisticsProvider]:
+        """Their groups of statistics."""
+        groups: dict[str, StatisticsProvider] = {
+            "binrpc": self.binrpc.counters,
+            "jsonrpc_sock": self.jsonrpc_sock.counters,
+        }
+        if self.jsonrpc_fifo is not None:
+            groups["jsonrpc_fifo"] = self.jsonrpc_fifo.statistics
+        return groups
+
+    @property
+    def jsonrpc(self) -> tuple[str, ...]:
+        """Where JSON-RPC is spoken."""
+        fifo = self.settings.jsonrpc_fifo.fifo_name
+        sockets = tuple(map(str, self.jsonrpc_sock.addresses))
+        return (f"fifo:{fifo}", *sockets) if fifo else sockets
+
+    async def start(self) -> None:
+        """Open them; raises DoorError."""
+        name = "binrpc"
+        try:
+            await self.binrpc.start()
+            name = "jsonrpc_fifo"
+            if self.jsonrpc_fifo is not None:
+                await self.jsonrpc_fifo.start()
+            name = "jsonrpc_sock"
+            await self.jsonrpc_sock.start()
+        except FifoError as error:
+            raise DoorError(f"{name}: {error}") from error
+        except OSError as error:
+            raise DoorError(f"{name}: {error.strerror or error}") from error
+
+    async def stop(self) -> None:
+        """Close them, those too that were never opened."""
+        await self.jsonrpc_sock.stop()
+        if self.jsonrpc_fifo is not None:
+            await self.jsonrpc_fifo.stop()
+        await self.binrpc.stop()
