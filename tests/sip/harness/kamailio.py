@@ -15,8 +15,9 @@ TLS_MODULE = next((path / "tls.so" for path in _MODULES if (path / "tls.so").exi
 
 _LAST_WORDS = "Server MUST present valid certificate"
 
-# A stateful relay with tm and rr. What it says in its log from "ERROR" up fails the test. One process for each transport: of two, one may overtake
-# the other, and so a re-INVITE the ACK before it.
+# A stateful relay with tm and rr. What it says in its log from "ERROR" up fails the test. One
+# process for each transport: of two, one may overtake the other, and so a re-INVITE the ACK before
+# it.
 _CONFIG = """
 debug=2
 log_stderror=yes

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .programs import Program
@@ -16,7 +17,7 @@ DUMPCAP = shutil.which("dumpcap", path="/usr/bin:/usr/sbin")
 TSHARK = shutil.which("tshark", path="/usr/bin:/usr/sbin")
 
 # The ring: what a whole run writes is a fraction of it.
-_FILES, _FILE_KB = 8, 65_536
+_FILES, _FILE_KB = 32, 16_384
 # tshark says nothing of a message that lacks a header which every message has (RFC 3261 8.1.1). A
 # 400 can only repeat what there was in the request.
 _LACKS = " || ".join(f"!sip.{name}" for name in ("Via", "From", "To", "Call-ID", "CSeq.method"))
@@ -95,19 +96,20 @@ def findings(files: Iterable[Path], ports: Mapping[str, set[int]], limit: int = 
     if not senders:
         return []
     rules = [argument for rule in decode for argument in ("-d", rule)]
-    found: list[str] = []
-    for path in files:
+
+    def judged(path: Path) -> list[str]:
         # To print nothing but numbers is several times faster than to have all fields at hand.
-        numbers = {
-            int(line.split()[0]) for line in _tshark(path, " || ".join(senders), rules).splitlines()
-        }
-        if numbers:
-            fields = [argument for name in _FIELDS for argument in ("-e", name)]
-            some = set(sorted(numbers)[: limit + 1])
-            shown = _tshark(
-                path, f"frame.number in {_set(some)}", [*rules, "-T", "fields", *fields]
-            )
-            found += [_readable(line) for line in shown.splitlines()]
+        lines = _tshark(path, " || ".join(senders), rules).splitlines()
+        numbers = sorted({int(line.split()[0]) for line in lines})
+        if not numbers:
+            return []
+        fields = [argument for name in _FIELDS for argument in ("-e", name)]
+        some = f"frame.number in {_set(set(numbers[: limit + 1]))}"
+        shown = _tshark(path, some, [*rules, "-T", "fields", *fields])
+        return [_readable(line) for line in shown.splitlines()]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [line for lines in pool.map(judged, files) for line in lines]
     return found if len(found) <= limit else [*found[:limit], "and more"]
 
 
