@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 
 from dlgmgmt.sip import build
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.flow import Flow
 from dlgmgmt.sip.message import Message
+
+_BARE_RETURN = re.compile(rb"\r(?!\n)")
 
 
 class Stateless:
@@ -35,7 +38,11 @@ class Stateless:
         except BadMessage:
             # A To that cannot be read is answered as it is.
             tag = ""
-        flow.send(build.reply(msg, status, server=server, to_tag=tag, reason=reason, extra=extra))
+        data = build.reply(msg, status, server=server, to_tag=tag, reason=reason, extra=extra)
+        if msg.defect is not None:
+            # What is repeated of a malformed request must not make the answer one.
+            data = _BARE_RETURN.sub(b" ", data)
+        flow.send(data)
 
     def _tag(self, msg: Message) -> str:
         """The same for every copy of a request, as 8.2.7 asks."""

@@ -342,9 +342,6 @@ class Driver:
     def _sent(mail: Mail) -> None:
         """The next hop can read it."""
         msg = Message(mail.sip.raw)
-        if msg.defect is not None and mail.sip.status == 400:
-            # The answer to a request with headers that cannot be read repeats them.
-            return
         assert msg.defect is None, f"{msg.defect}: {mail.sip.raw!r}"
         if msg.method:
             check_request(msg)

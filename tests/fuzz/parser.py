@@ -185,7 +185,10 @@ def _from_the_network(data: bytes) -> None:
     own = f"{PROXY[0]}:{PROXY[1]}"
     assert sent.top_via_text() == f"SIP/2.0/UDP {own};branch=z9hG4bK1.{mark:x}"
     assert sent.lines("via").partition("\r\n")[2] == msg.lines("via")
-    assert sent.all("record-route")[0] == f"<sip:{own};lr;did=1.2>" or sent.uri[:5] == "sips:"
+    record = (
+        f"Record-Route: <{'sips' if sent.uri[:5].lower() == 'sips:' else 'sip'}:{own};lr;did=1.2>"
+    )
+    assert sent.lines("record-route") == f"{record}\r\n{msg.lines('record-route')}"
     assert (sent.callid, sent.cseq, sent.body) == (msg.callid, msg.cseq, msg.body)
     assert (sent.from_tag, sent.to_tag) == (msg.from_tag, msg.to_tag)
     for method in ("ACK", "CANCEL"):

@@ -101,3 +101,23 @@ def test_a_message_that_is_too_large_for_a_stream_is_answered_513() -> None:
     (mail,) = world.take()
     assert (mail.sip.start, mail.to) == ("SIP/2.0 513 Message too large", peer)
     world.finish()
+
+
+@pytest.mark.parametrize("version", ["SIP/2.0", "SIP/7.0"])
+def test_the_answer_to_a_request_with_a_bare_return_has_none(version: str) -> None:
+    world = World()
+    world.receive(
+        request(
+            "Via: SIP/2.0/UDP 10.0.9.9:5060;branch=z9hG4bKx",
+            "From: <sip:a@b>;tag=a\rX: y",
+            "To: <sip:1@b>",
+            "Call-ID: c",
+            "CSeq: 1 OPTIONS",
+        ).replace(b"SIP/2.0", version.encode(), 1),
+        ("10.0.9.9", 5060),
+    )
+    (mail,) = world.take()
+    assert mail.sip.status == (400 if version == "SIP/2.0" else 505)
+    assert mail.sip["From"] == "<sip:a@b>;tag=a X: y"
+    assert Message(mail.sip.raw).defect is None
+    world.finish()
