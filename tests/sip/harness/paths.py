@@ -80,8 +80,15 @@ class Country:
         self.behind = Kamailio(folder / "behind", self.authority)
         self._before: dict[str, Kamailio] = {}
         routes = [Route(f"{kind}-hop", (), targets=(self.behind.uri(kind),)) for kind in KINDS]
-        self.near = self._daemon("near", routes)
-        self.far = self._daemon("far", [])
+        started: list[Daemon | Kamailio] = [self.behind]
+        try:
+            self.near = self._daemon("near", routes)
+            started.append(self.near)
+            self.far = self._daemon("far", [])
+        except BaseException:
+            for program in started:
+                program.stop()
+            raise
         self._tunnels: list[Stunnel] = []
 
     def _daemon(self, name: str, routes: list[Route]) -> Daemon:
