@@ -20,6 +20,7 @@ MAX_UDP = 65_507
 # Read at one wake-up, so that others get their turn.
 _AT_ONCE = 16
 _AGAIN = 0.02
+_UNREAD = 16
 
 Peer = Any
 """Where a datagram came from, in the words of its address family."""
@@ -59,8 +60,8 @@ class DatagramSocket:
         if bound.address.kind == "udp":
             self.limit = min(max_reply, MAX_UDP)
         else:
-            # A datagram must fit into it, with what the kernel adds.
-            bound.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * max_reply)
+            # What receivers have not read yet takes room in it, ten datagrams of each on Linux.
+            bound.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD * max_reply)
 
     @property
     def address(self) -> SocketAddress:
