@@ -26,7 +26,7 @@ run: venv
 
 test: venv-test
 	@.ci/sipp "$(SIPP_NOTE)"
-	$(BIN)/python -m pytest $(ARGS)
+	$(if $(ARGS),$(BIN)/python -m pytest $(ARGS),.ci/test $(BIN)/python)
 
 lint: venv-test
 	$(BIN)/ruff check
