@@ -291,6 +291,18 @@ async def test_other_requests_run_during_a_listing_and_dialogs_may_come_and_go(
     assert rest.endswith(b'],"id":1}')
 
 
+@pytest.mark.parametrize("count", [0, 1, 2_000])
+async def test_a_listing_within_an_object(house: House, client: Client, count: int) -> None:
+    for number in range(count):
+        house.call(f"{number}@x")
+    asked = request("dlg2.list")
+    shown = await client.rpc(asked)
+    assert list(shown["result"]) == ["Size", "Dialogs"]
+    assert len(shown["result"]["Dialogs"]) == count
+    _, answer, _ = await client.post(msgpack.packb(asked), headers=MSGPACK)
+    assert msgpack.unpackb(answer) == shown
+
+
 async def test_hostile_text_is_valid_json_on_the_wire(house: House, client: Client) -> None:
     raw = b'\xff\x1b[2J"\r\n'.decode("utf-8", "surrogateescape")
     for number in range(300):
