@@ -27,8 +27,9 @@ from dlgmgmt.interfaces.http_listener import HttpListener
 from dlgmgmt.interfaces.http_reply import JSON_TYPE, MSGPACK_TYPE, ReplyWriter
 from dlgmgmt.interfaces.http_tls import server_context
 from dlgmgmt.interfaces.jsonrpc import PARSE_ERROR, JsonRpc, error_response
+from dlgmgmt.interfaces.jsonrpc_ws import WebSockets, is_upgrade
 from dlgmgmt.interfaces.packed import unpack
-from dlgmgmt.interfaces.rpc_door import MAX_MSGPACK
+from dlgmgmt.interfaces.rpc_door import MAX_MSGPACK, Who
 from dlgmgmt.interfaces.settings import HttpSettings
 
 _LOG = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class HttpServer:
         document = openapi_document(dispatcher.registry)
         self._openapi = json.dumps(document).encode()
         self._docs = docs.page(dispatcher.registry).encode()
+        self._sockets = WebSockets(self._rpc, settings, self._limits)
         self._runner: web.AppRunner | None = None
         self._listener: HttpListener | None = None
 
@@ -85,7 +87,8 @@ class HttpServer:
         return [
             ("refused_connections", refused),
             ("refused_requests", self._limits.refused),
-            ("slow_readers", self._writer.slow_readers),
+            ("slow_readers", self._writer.slow_readers + self._sockets.slow_readers),
+            ("websockets", len(self._sockets)),
         ]
 
     def use_certificates(self, context: ssl.SSLContext | None) -> None:
@@ -99,6 +102,9 @@ class HttpServer:
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             self._guard(request)
+            if is_upgrade(request):
+                # Each of its messages is a request under way, and not the connection.
+                return await handler(request)
             with self._limits.under_way(request.remote or ""):
                 return await handler(request)
 
@@ -108,6 +114,8 @@ class HttpServer:
         app.on_response_prepare.append(_own_headers)
         app.router.add_post("/RPC", self._serve)
         app.router.add_post("/jsonrpc", self._serve)
+        app.router.add_get("/RPC", self._upgrade)
+        app.router.add_get("/jsonrpc", self._upgrade)
         app.router.add_get("/openapi.json", self._describe)
         app.router.add_get("/docs", self._document)
         arguments: dict[str, Any] = {
@@ -140,6 +148,7 @@ class HttpServer:
     async def stop(self) -> None:
         """Stop listening, give running replies a moment, close every connection."""
         if self._listener is not None:
+            await self._sockets.stop()
             await self._listener.stop()
             self._listener = None
         if self._runner is not None:
@@ -165,6 +174,14 @@ class HttpServer:
     async def _document(self, request: web.Request) -> web.StreamResponse:
         return await self._writer.send_body(request, self._docs, docs.TYPE, headers=docs.HEADERS)
 
+    async def _upgrade(self, request: web.Request) -> web.StreamResponse:
+        """A WebSocket; a browser's cannot show a token before its first message."""
+        if not is_upgrade(request):
+            raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+        if "Authorization" in request.headers:
+            self._caller(request)
+        return await self._sockets.serve(request, self._who(request))
+
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         caller = self._caller(request)
         msgpack_body = _is_msgpack(request)
@@ -184,8 +201,8 @@ class HttpServer:
             return web.Response(status=204)
         return await self._writer.send(request, replies, msgpack=msgpack_reply)
 
-    def _caller(self, request: web.Request) -> Caller:
-        """Who asks; raises HTTPUnauthorized."""
+    def _who(self, request: web.Request) -> Who:
+        """Says who asks, by the token in a message or else by what came with ``request``."""
         transport = request.transport
         peer = certificate = None
         if transport is not None:
@@ -193,8 +210,22 @@ class HttpServer:
             certificate = transport.get_extra_info("peercert")
         given = request.headers.getall("Authorization", [])
         token = None if not given else _bearer(given)
-        caller = self._access.caller(DOOR, address_text(peer), token, certificate=certificate)
+
+        def who(shown: str | None) -> Caller | None:
+            return self._access.caller(
+                DOOR,
+                address_text(peer),
+                token if shown is None else shown,
+                certificate=certificate,
+            )
+
+        return who
+
+    def _caller(self, request: web.Request) -> Caller:
+        """Who asks; raises HTTPUnauthorized."""
+        caller = self._who(request)(None)
         if caller is None:
+            given = "Authorization" in request.headers
             fault = ', error="invalid_token"' if given else ""
             raise web.HTTPUnauthorized(
                 text="a valid token is needed\n",

@@ -84,12 +84,12 @@ class JsonSockets:
             reply = await self._answer(bound.address, data, address_text(peer), door.limit)
             if reply is not None and not await door.send(reply, peer):
                 # The system carries less than the settings say.
-                await door.send(too_large(data, door.limit), peer)
+                await door.send(too_large(_frame(data), door.limit), peer)
 
         door = DatagramSocket(
             bound,
             answer_datagram,
-            busy,
+            lambda data: busy(_frame(data)),
             max_size=self.settings.max_request,
             max_reply=self.settings.max_datagram,
             most=self.settings.max_pending,
@@ -101,14 +101,18 @@ class JsonSockets:
     async def _answer(
         self, address: SocketAddress, data: bytes, peer: str, limit: int
     ) -> bytes | None:
-        encoding = encoding_of(data)
+        frame = _frame(data)
         if len(data) > self.settings.max_request:
             reason = f"a request of more than {self.settings.max_request} bytes"
-            return await whole(error_response(INVALID_REQUEST, reason), encoding, limit)
+            return await whole(error_response(INVALID_REQUEST, reason), frame.encoding, limit)
 
         def who(token: str | None) -> Caller | None:
             return self._access.caller(DOOR, peer, token)
 
         label = f"{DOOR} {address.kind} {peer}".rstrip()
-        reply = await answer(self._rpc, Frame(encoding, data), who, label)
-        return None if reply is None else await whole(reply, encoding, limit)
+        reply = await answer(self._rpc, frame, who, label)
+        return None if reply is None else await whole(reply, frame.encoding, limit)
+
+
+def _frame(data: bytes) -> Frame:
+    return Frame(encoding_of(data), data)

@@ -27,7 +27,7 @@ from dlgmgmt.interfaces.jsonrpc import (
 )
 from dlgmgmt.interfaces.listing import around, json_text, records
 from dlgmgmt.interfaces.packed import unpack
-from dlgmgmt.interfaces.rpc_framing import Encoding, Frame, encoding_of
+from dlgmgmt.interfaces.rpc_framing import Encoding, Frame
 from dlgmgmt.interfaces.rpc_pretty import Pretty
 from dlgmgmt.interfaces.rpc_render import JSON, MSGPACK
 
@@ -84,22 +84,21 @@ async def answer_decoded(rpc: JsonRpc, decoded: object, who: Who) -> Answer | No
     return rpc.handle(decoded, caller)
 
 
-def busy(data: bytes) -> bytes:
+def busy(frame: Frame) -> bytes:
     """The answer to a message that comes while too many others are being answered."""
-    return _refused(data, error_response(BUSY))
+    return _refused(frame, error_response(BUSY))
 
 
-def too_large(data: bytes, limit: int) -> bytes:
+def too_large(frame: Frame, limit: int) -> bytes:
     """The answer to a message whose result turns out to be more than ``limit`` bytes."""
-    return _refused(data, _too_large(None, limit))
+    return _refused(frame, _too_large(None, limit))
 
 
-def _refused(data: bytes, response: Response) -> bytes:
-    """The encoded ``response``, with the id of the message ``data`` if it has one."""
-    encoding = encoding_of(data)
+def _refused(frame: Frame, response: Response) -> bytes:
+    """The encoded ``response``, with the id of the message if it has one."""
     with contextlib.suppress(NoMessage):
-        response["id"] = _id_of(decode(Frame(encoding, data)))
-    return _encoded(response, encoding, pretty=False)
+        response["id"] = _id_of(decode(frame))
+    return _encoded(response, frame.encoding, pretty=False)
 
 
 def _id_of(decoded: object) -> object:
