@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from dlgmgmt.commands.errors import CommandError, MgmtProtocol
@@ -22,8 +22,8 @@ from tests.unit.commands.harness import ME, NOW, House
 @pytest.fixture
 def house() -> House:
     house = House()
-    for number in range(130):
-        dialog = house.call(f"{number}@x", f"from-{number}")
+    calls = [house.call(f"{number}@x", f"from-{number}") for number in range(130)]
+    for dialog in calls:
         house.table.profiles.insert(dialog, "inbound", None)
     house.invite("new@x", "from-new")
 
@@ -31,7 +31,7 @@ def house() -> House:
         assert params.write is not None
         params.write(f"of {handle.callid}")
 
-    house.callbacks.register(DialogHandle(dialog), DlgCb.MI_CONTEXT, context)
+    house.callbacks.register(DialogHandle(calls[-1]), DlgCb.MI_CONTEXT, context)
     return house
 
 
