@@ -31,6 +31,7 @@ FIXED: Final = MappingProxyType(
             }
         ),
         "routing": frozenset({"workers", "max_queue"}),
+        "access": frozenset({"audit_log", "audit_max_bytes", "audit_files"}),
     }
 )
 """Parameters that hold from the start to the end, by table.
@@ -86,6 +87,7 @@ def compare(old: Config, new: Config) -> Changes:
         jsonrpc_sock=old.jsonrpc_sock,
         binrpc=old.binrpc,
         routing=_kept(old.routing, new.routing, fixed["routing"]),
+        access=_kept(old.access, new.access, fixed["access"]),
     )
     return Changes(tuple(_differences(old, in_force)), tuple(_differences(in_force, new)), in_force)
 
@@ -122,6 +124,7 @@ def _differences(old: Config, new: Config) -> Iterator[Change]:
     yield from _table_differences("jsonrpc_fifo", old.jsonrpc_fifo, new.jsonrpc_fifo)
     yield from _table_differences("jsonrpc_sock", old.jsonrpc_sock, new.jsonrpc_sock)
     yield from _table_differences("binrpc", old.binrpc, new.binrpc)
+    yield from _table_differences("access", old.access, new.access)
     yield from _table_differences("ims_dialog", old.dialog, new.dialog)
     yield from _table_differences("routing", old.routing, new.routing)
     yield from _table_differences("trace", old.sip.trace, new.sip.trace)

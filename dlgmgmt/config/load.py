@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from dlgmgmt.config import modparam, schema
+from dlgmgmt.config.access import access_settings, check_doors, http_files
 from dlgmgmt.config.problems import MODPARAM, ConfigError, Problem, shown
 from dlgmgmt.config.rundir import fifo_path, private_directory, reply_path, run_directory
 from dlgmgmt.config.sip_tables import sip_settings
 from dlgmgmt.config.tables import TableReader
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.interfaces.settings import (
+    AccessSettings,
     BinrpcSettings,
     HttpSettings,
     JsonFifoSettings,
     JsonSockSettings,
 )
+from dlgmgmt.interfaces.tokens import Credentials
 from dlgmgmt.routing.settings import RoutingSettings
 from dlgmgmt.sip.settings import SipSettings
 from mi_fifo import FifoSettings
@@ -33,7 +35,8 @@ class Config:
     """All settings. source: the file they came from, None for the embedded defaults.
 
     warnings: lines to log at the start, about values that were taken but not as they stood.
-    modparams: what the command line said, for when the file is read again.
+    modparams: what the command line said, for when the file is read again. credentials: who is
+    known by a token or certificate, None where neither file nor environment names anybody.
     """
 
     source: Path | None
@@ -48,6 +51,8 @@ class Config:
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     warnings: tuple[str, ...] = ()
     modparams: tuple[str, ...] = ()
+    access: AccessSettings = field(default_factory=AccessSettings)
+    credentials: Credentials | None = None
 
     def prepare(self) -> None:
         """See to a plain user's run directory before anything is put into it.
@@ -63,13 +68,14 @@ class Config:
 def load(path: Path | None, env: Mapping[str, str], modparams: Iterable[str] = ()) -> Config:
     """Read ``path``, or take the embedded defaults for None; changes nothing on the disk.
 
-    env: XDG_RUNTIME_DIR and TMPDIR say where the run directory of a plain user is. modparams:
+    env: XDG_RUNTIME_DIR and TMPDIR say where the run directory of a plain user is, DLGMGMT_TOKENS
+    who may use the doors. modparams:
     "name=value" of the command line, which override the file.
     Raises ConfigError with everything that is wrong with the file and them.
     """
     text = "" if path is None else _read(path)
     reader = _Loader("" if path is None else str(path), text, tuple(modparams))
-    config = reader.config(path, run_directory(env))
+    config = reader.config(path, env)
     if reader.problems:
         # Those of the command line stand last.
         raise ConfigError(sorted(reader.problems, key=lambda p: (p.file == MODPARAM, p.line)))
@@ -95,8 +101,9 @@ def _read(path: Path) -> str:
 class _Loader(TableReader):
     """Reads every table into the settings of its room."""
 
-    def config(self, source: Path | None, run_dir: Path) -> Config:
+    def config(self, source: Path | None, env: Mapping[str, str]) -> Config:
         """Read every table; what is wrong lands in ``problems``."""
+        run_dir = run_directory(env)
         data = self.parse()
         self.unknown((), data, [*schema.TABLES], "table")
         further = {"sip": (*schema.WITHIN_SIP, *schema.SIP_LISTS)}
@@ -107,19 +114,26 @@ class _Loader(TableReader):
         self._command_line(tables["ims_dialog"])
         sip = sip_settings(self, data, tables["sip"], tables["trace"], source)
         fifo = {"fifo_name": str(fifo_path(run_dir)), "reply_dir": str(reply_path(run_dir))}
+        http = self._http(tables["http"], source)
+        sock = JsonSockSettings(**tables["jsonrpc_sock"])
+        binrpc = BinrpcSettings(**tables["binrpc"])
+        access, credentials = access_settings(self, tables["access"], source, env)
+        check_doors(self, http, sock, binrpc, access, credentials)
         return Config(
             source,
             run_dir,
             sip,
             self._dialog(tables["ims_dialog"]),
             FifoSettings(**(fifo | tables["mi_fifo"])),
-            self._http(tables["http"]),
+            http,
             JsonFifoSettings(**({"reply_dir": fifo["reply_dir"]} | tables["jsonrpc_fifo"])),
-            JsonSockSettings(**tables["jsonrpc_sock"]),
-            BinrpcSettings(**tables["binrpc"]),
+            sock,
+            binrpc,
             self._routing(tables["routing"], source),
             tuple(self.warnings),
             self.modparams,
+            access,
+            credentials,
         )
 
     def _command_line(self, table: dict[str, Any]) -> None:
@@ -173,12 +187,8 @@ class _Loader(TableReader):
                 self.wrong(("routing", "script"), "routing.script", given, allowed, why)
         return RoutingSettings(**good)
 
-    def _http(self, good: dict[str, Any]) -> HttpSettings:
+    def _http(self, good: dict[str, Any], source: Path | None) -> HttpSettings:
         if "listen" in good:
             good["host"], good["port"] = good.pop("listen")
-            if not ipaddress.ip_address(good["host"]).is_loopback:
-                self.warnings.append(
-                    f"{self.place(('http', 'listen'))}http.listen is not a loopback address: "
-                    "whoever reaches it can list and end calls"
-                )
+        http_files(self, good, source)
         return HttpSettings(**good)

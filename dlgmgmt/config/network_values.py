@@ -115,13 +115,18 @@ def password() -> Reader:
 
 def pem_path() -> Reader:
     """A file of certificates or a key; what is in it is seen when the path is complete."""
+    return Reader(_path, "the path of a PEM file, relative to the configuration file")
 
-    def read(value: object) -> str:
-        text = as_text(value)
-        require(0 < len(text) < 4096 and text.isprintable() and Path(text).name)
-        return text
 
-    return Reader(read, "the path of a PEM file, relative to the configuration file")
+def file_path() -> Reader:
+    """Another file; what is in it is seen when the path is complete."""
+    return Reader(_path, "the path of a file, relative to the configuration file")
+
+
+def _path(value: object) -> str:
+    text = as_text(value)
+    require(0 < len(text) < 4096 and text.isprintable() and Path(text).name)
+    return text
 
 
 def door_sockets(*, loopback: bool = True) -> Reader:

@@ -126,6 +126,23 @@ HTTP: Table = MappingProxyType(
         "read_timeout": v.seconds(0.1, 3600),
         "write_timeout": v.seconds(0.1, 3600),
         "keepalive_timeout": v.seconds(0.1, 3600),
+        "certificate": n.pem_path(),
+        "private_key": n.pem_path(),
+        "client_ca": n.pem_path(),
+        "rate": v.integer(0, 1_000_000),
+        "burst": v.integer(1, 1_000_000),
+        "max_requests": v.integer(0, 65_536),
+        "max_client_connections": v.integer(1, 65_536),
+    }
+)
+
+ACCESS: Table = MappingProxyType(
+    {
+        "tokens_file": n.file_path(),
+        "loopback_role": v.one_of("none", "viewer", "operator", "admin"),
+        "audit_log": v.absolute_path(),
+        "audit_max_bytes": v.integer(4096, 1_099_511_627_776),
+        "audit_files": v.integer(1, 10_000),
     }
 )
 
@@ -229,6 +246,7 @@ TABLES: MappingProxyType[str, Table] = MappingProxyType(
         "jsonrpc_fifo": JSONRPC_FIFO,
         "jsonrpc_sock": JSONRPC_SOCK,
         "binrpc": BINRPC,
+        "access": ACCESS,
         "ims_dialog": IMS_DIALOG,
         "routing": ROUTING,
         "trace": TRACE,

@@ -1,4 +1,4 @@
-"""Whether the files that ``[sip.tls]`` names can be used."""
+"""Whether the files that ``[sip.tls]`` and ``[http]`` name can be used."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dlgmgmt.sip.settings import TlsSettings
 MAX_PEM = 1_048_576
 
 
-def problems(tls: TlsSettings) -> dict[str, str]:
-    """What is wrong, by parameter; nothing for files that are not named."""
+def problems(tls: TlsSettings, table: str = "sip.tls") -> dict[str, str]:
+    """What is wrong, by parameter of ``table``; nothing for files that are not named."""
     found: dict[str, str] = {}
     for name in ("certificate", "private_key", "ca_file"):
         path = getattr(tls, name)
@@ -27,9 +27,9 @@ def problems(tls: TlsSettings) -> dict[str, str]:
         return found
     if tls.certificate is None or tls.private_key is None:
         if tls.certificate is not None:
-            found["certificate"] = "sip.tls.private_key is missing"
+            found["certificate"] = f"{table}.private_key is missing"
         elif tls.private_key is not None:
-            found["private_key"] = "sip.tls.certificate is missing"
+            found["private_key"] = f"{table}.certificate is missing"
         return found
     try:
         # A key with a passphrase would ask for it on the terminal.
@@ -37,7 +37,7 @@ def problems(tls: TlsSettings) -> dict[str, str]:
             tls.certificate, tls.private_key, password=""
         )
     except (OSError, ValueError) as error:
-        name, what = _culprit(tls.certificate)
+        name, what = _culprit(tls.certificate, table)
         found[name] = f"{what}: {_said(error)}"
     return found
 
@@ -54,13 +54,13 @@ def _unreadable(path: str) -> str:
     return ""
 
 
-def _culprit(certificate: str) -> tuple[str, str]:
+def _culprit(certificate: str, table: str) -> tuple[str, str]:
     """Which of the pair is to blame, and for what."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
     except (OSError, ValueError):
         return "certificate", "no certificate in it"
-    return "private_key", "not a key, without a passphrase, of sip.tls.certificate"
+    return "private_key", f"not a key, without a passphrase, of {table}.certificate"
 
 
 def _said(error: Exception) -> str:

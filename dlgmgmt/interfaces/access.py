@@ -8,7 +8,6 @@ needs none as long as nobody has one.
 from __future__ import annotations
 
 import functools
-import ipaddress
 import logging
 import pwd
 import socket
@@ -20,6 +19,7 @@ from typing import Final
 
 from dlgmgmt.commands.dispatcher import ALL_PERMISSIONS, Caller
 from dlgmgmt.commands.registry import Permission
+from dlgmgmt.interfaces.settings import is_loopback
 from dlgmgmt.interfaces.tokens import Credentials, subjects_of
 
 _LOG = logging.getLogger(__name__)
@@ -44,8 +44,9 @@ _UCRED = struct.Struct("3i")
 class Access:
     """Decides for all doors; any thread.
 
-    credentials: who is known. loopback: the role of those on this machine who show nothing, or
-    "none"; None for "none" if anybody is known and "admin" if not. monotonic: clock in seconds.
+    credentials: who is known; None where the operator has named nobody at all. loopback: the role
+    of those on this machine who show nothing, or "none"; None for "admin" if the operator has named
+    nobody, and else for "none". monotonic: clock in seconds.
     """
 
     def __init__(
@@ -59,13 +60,13 @@ class Access:
         self._monotonic = monotonic
         self._logged_at = monotonic() - _QUIET
         self._logged = 0
-        self.use(credentials or Credentials(), loopback)
+        self.use(credentials, loopback)
 
-    def use(self, credentials: Credentials, loopback: str | None = None) -> None:
+    def use(self, credentials: Credentials | None, loopback: str | None = None) -> None:
         """Decide by these from now on."""
-        fallback = "none" if credentials else "admin"
+        fallback = "admin" if credentials is None else "none"
         # One assignment: another thread may decide meanwhile.
-        self._rules = (credentials, loopback or fallback)
+        self._rules = (credentials or Credentials(), loopback or fallback)
 
     def counters(self) -> list[tuple[str, int]]:
         """For the statistics group "access"."""
@@ -135,23 +136,6 @@ def token_in(decoded: object) -> str | None:
             token = ""
         found = token if found != "" else ""
     return found
-
-
-def is_loopback(address: str) -> bool:
-    """Whether ``address``, a numeric host and perhaps a port, is this machine's own."""
-    if address.startswith("["):
-        return _is_loopback(address[1:].partition("]")[0])
-    return _is_loopback(address.partition(":")[0] if address.count(":") == 1 else address)
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_loopback(host: str) -> bool:
-    try:
-        found = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_loopback
 
 
 def address_text(peer: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -183,3 +185,20 @@ class JsonSockSettings:
     def rights(self) -> FileRights:
         """Who may use the unix sockets."""
         return FileRights(self.socket_mode, self.socket_user, self.socket_group)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether ``address``, a numeric host and perhaps a port, is this machine's own."""
+    if address.startswith("["):
+        return _is_loopback(address[1:].partition("]")[0])
+    return _is_loopback(address.partition(":")[0] if address.count(":") == 1 else address)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_loopback(host: str) -> bool:
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback

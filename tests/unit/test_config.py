@@ -129,11 +129,6 @@ def test_hash_size_is_rounded_down_with_a_warning(tmp_path: Path) -> None:
     )
 
 
-def test_a_public_http_listener_is_warned_about(tmp_path: Path) -> None:
-    (warning,) = read(tmp_path, '[http]\nlisten = "0.0.0.0:8080"\n').warnings
-    assert ":2: http.listen is not a loopback address" in warning
-
-
 def test_a_route_behind_an_open_one_is_warned_about(tmp_path: Path) -> None:
     target = 'targets = ["sip:127.0.0.1"]\n'
     text = f'[[sip.route]]\n{target}[[sip.route]]\nuser_prefix = "2"\n{target}'

@@ -36,7 +36,7 @@ def test_every_parameter(tmp_path: Path) -> None:
         'fifo_group = "root"\nreply_dir = "/tmp"\nmax_request = 2048\nrequest_deadline = 1\n'
         "open_deadline = 2\nwrite_deadline = 3\nreply_deadline = 4\nmax_replies = 5\n"
         '[jsonrpc_sock]\nlisten = ["unixd:/run/d/rpc.sock", "unixs:/run/d/rpcs.sock", '
-        '"udp:127.0.0.1:8090", "tcp:192.0.2.1:8091"]\nsocket_mode = "0600"\nsocket_user = 0\n'
+        '"udp:127.0.0.1:8090", "tcp:127.0.0.2:8091"]\nsocket_mode = "0600"\nsocket_user = 0\n'
         'socket_group = "root"\nmax_request = 2048\nmax_datagram = 4096\nmax_connections = 2\n'
         "max_connections_per_peer = 1\nmax_pending = 3\nrequest_deadline = 1\n"
         "write_deadline = 2\nidle_timeout = 3\n",
@@ -59,7 +59,7 @@ def test_every_parameter(tmp_path: Path) -> None:
             SocketAddress("unixd", path="/run/d/rpc.sock"),
             SocketAddress("unixs", path="/run/d/rpcs.sock"),
             SocketAddress("udp", host="127.0.0.1", port=8090),
-            SocketAddress("tcp", host="192.0.2.1", port=8091),
+            SocketAddress("tcp", host="127.0.0.2", port=8091),
         ),
         socket_mode=0o600,
         socket_user="0",

@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from dlgmgmt.config import Config, schema
+from dlgmgmt.interfaces.tokens import Credentials
 from tests.unit.config.harness import read
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
@@ -22,8 +23,10 @@ def listing() -> str:
 
 TABLES = {
     "sip": schema.SIP,
+    "http": schema.HTTP,
     "jsonrpc_sock": schema.JSONRPC_SOCK,
     "binrpc": schema.BINRPC,
+    "access": schema.ACCESS,
     "ims_dialog": schema.IMS_DIALOG,
     "routing": schema.ROUTING,
     "trace": schema.TRACE,
@@ -39,7 +42,7 @@ def test_each_parameter_is_there_with_its_default(tmp_path: Path, table: str) ->
     given, nothing = read(tmp_path, part), read(tmp_path, "")
 
     def settings(config: Config) -> object:
-        doors = config.jsonrpc_sock, config.binrpc
+        doors = config.http, config.jsonrpc_sock, config.binrpc, config.access
         return config.sip, config.dialog, config.routing, doors
 
     assert settings(given) == settings(nothing)
@@ -51,14 +54,20 @@ def test_the_examples_of_what_is_not_set_are_good(tmp_path: Path) -> None:
     authority = trustme.CA()
     shown = authority.issue_cert("sip.example.com")
     (tmp_path / "peers.pem").write_bytes(authority.cert_pem.bytes())
-    (tmp_path / "server.pem").write_bytes(shown.cert_chain_pems[0].bytes())
-    (tmp_path / "server.key").write_bytes(shown.private_key_pem.bytes())
+    (tmp_path / "clients.pem").write_bytes(authority.cert_pem.bytes())
+    for name in ("server", "http"):
+        (tmp_path / f"{name}.pem").write_bytes(shown.cert_chain_pems[0].bytes())
+        (tmp_path / f"{name}.key").write_bytes(shown.private_key_pem.bytes())
+    (tmp_path / "tokens").touch(0o600)
     names = r"\[\[sip.allow|listen|from|certificate|private_key|ca_file|dlg_flag|timeout_avp|script"
+    names += "|client_ca|tokens_file|loopback_role|audit_log"
     text = re.sub(rf"^# (?={names})", "", listing(), flags=re.MULTILINE)
     config = read(tmp_path, text)
     assert config.dialog.dlg_flag == 4
     assert config.dialog.timeout_avp == "$avp(i:10)"
     assert config.routing.script == str(tmp_path / "routes.py")
+    assert config.http.client_ca == str(tmp_path / "clients.pem")
+    assert (config.access.loopback_role, config.credentials) == ("viewer", Credentials())
     assert config.sip.tls.certificate == str(tmp_path / "server.pem")
     assert [str(network) for network in config.sip.allow[0].networks] == [
         "10.0.0.0/8",
