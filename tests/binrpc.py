@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlgmgmt.interfaces.binrpc_codec import decode_values, read_header
+from typing import Any
 
 _KINDS = {"int": 0, "str": 1, "double": 2, "struct": 3, "array": 4, "avp": 5, "bytes": 6}
 
@@ -30,7 +30,7 @@ def argument(value: object) -> bytes:
         return bytes([whole[0] + _KINDS["double"]]) + whole[1:]
     if isinstance(value, dict):
         members = (
-            record("avp", name.encode() + b"\0") + argument(member)
+            record("avp", name.encode("utf-8", "surrogateescape") + b"\0") + argument(member)
             for name, member in value.items()
         )
         return b"\x03" + b"".join(members) + b"\x83"
@@ -51,8 +51,62 @@ def call(method: str, *arguments: object, cookie: int = 1) -> bytes:
 
 
 def values_of(packet: bytes) -> tuple[int, int, list[object]]:
-    """Type, cookie and values of a whole packet."""
-    header = read_header(packet)
-    assert header is not None
-    assert header.size + header.length == len(packet)
-    return header.kind, header.cookie, decode_values(packet, header.size, 1_000_000)
+    """Type, cookie and values of a whole packet; AssertionError for what is none."""
+    assert packet[0] == 0xA1
+    flags = packet[1]
+    cookie_at = 3 + (flags >> 2 & 3)
+    start = cookie_at + 1 + (flags & 3)
+    assert int.from_bytes(packet[2:cookie_at], "big") == len(packet) - start
+    values = []
+    at = start
+    while at < len(packet):
+        value, at = _value(packet, at)
+        values.append(value)
+    return flags >> 4, int.from_bytes(packet[cookie_at:start], "big"), values
+
+
+def _value(data: bytes, at: int) -> tuple[Any, int]:
+    """The value that begins there, and where the next one does."""
+    head = data[at]
+    kind = head & 15
+    if head == _KINDS["struct"]:
+        return _struct(data, at + 1)
+    assert kind in (0, 1, 2), head
+    content, at = _content(data, at)
+    if kind == _KINDS["str"]:
+        assert content.index(0) == len(content) - 1
+        return content[:-1].decode("utf-8", "surrogateescape"), at
+    assert len(content) <= 4
+    assert not content.startswith(b"\0")
+    number = int.from_bytes(content, "big", signed=len(content) == 4)
+    return (number / 1000 if kind == _KINDS["double"] else number), at
+
+
+def _content(data: bytes, at: int) -> tuple[bytes, int]:
+    size = data[at] >> 4
+    at += 1
+    if size >= 8:
+        size, at = int.from_bytes(data[at : at + size - 8], "big"), at + size - 8
+    assert at + size <= len(data)
+    return data[at : at + size], at + size
+
+
+def _struct(data: bytes, at: int) -> tuple[Any, int]:
+    """A structure: a dict, a list where there are no names, pairs where names are repeated."""
+    names: list[str | None] = []
+    values = []
+    while data[at] != 0x83:
+        name = None
+        if data[at] & 15 == _KINDS["avp"]:
+            content, at = _content(data, at)
+            name = content.removesuffix(b"\0").decode("utf-8", "surrogateescape")
+        value, at = _value(data, at)
+        names.append(name)
+        values.append(value)
+    at += 1
+    if None in names:
+        assert {*names} == {None}
+        return values, at
+    if len({*names}) < len(names):
+        return [{name: value} for name, value in zip(names, values, strict=True)], at
+    return dict(zip(names, values, strict=True)), at

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
-from tests.fuzz import parser, stream
+from tests.fuzz import binrpc, parser, stream
 from tests.fuzz.cover import Coverage
 from tests.fuzz.mutate import Mutator, seeds
 
@@ -33,6 +33,12 @@ class Maker(Protocol):
 
     def make(self) -> bytes:
         """Another input."""
+
+
+_MAKERS: dict[str, Callable[[random.Random, list[bytes]], Maker]] = {
+    "framing": stream.Streams,
+    "binrpc": binrpc.Requests,
+}
 
 
 @dataclass(slots=True)
@@ -58,7 +64,7 @@ class Outcome:
 
 def target(name: str) -> ModuleType:
     """The module of a target that takes bytes."""
-    return {"parser": parser, "framing": stream}[name]
+    return {"parser": parser, "framing": stream, "binrpc": binrpc}[name]
 
 
 def check(name: str, data: bytes) -> None:
@@ -78,11 +84,11 @@ def check(name: str, data: bytes) -> None:
 def fuzz(name: str, seconds: float, seed: int, folder: Path, *, quiet: bool = False) -> Outcome:
     """Run a target until the time is over or something is found."""
     rng = random.Random(seed)
-    corpus = seeds()
+    corpus = list(binrpc.seeds()) if name == "binrpc" else seeds()
     coverage = Coverage(*target(name).MODULES)
     for data in corpus:
         coverage.watch(functools.partial(check, name, data))
-    maker: Maker = stream.Streams(rng, corpus) if name == "framing" else Mutator(rng, corpus)
+    maker: Maker = _MAKERS.get(name, Mutator)(rng, corpus)
     outcome = Outcome(possible=coverage.possible)
     began = told = time.monotonic()
     data = b""
