@@ -95,7 +95,7 @@ def _alike(msg: Message) -> None:
     via = _read(msg.top_via)
     if via is not None:
         plain = via.params.isascii() and via.params.isprintable()
-        if plain and via.params.count("branch") == 1:
+        if plain and via.params.lower().count("branch") == 1:
             # The proxy's own are of this kind; others match nothing.
             assert msg.via_branch() == grammar.branch_of(via.params)
         slow = grammar._VIA.fullmatch(msg.top_via_text())
