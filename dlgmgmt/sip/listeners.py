@@ -7,12 +7,13 @@ import functools
 from collections.abc import Callable
 from typing import Protocol
 
+from dlgmgmt.sip.accept import Census
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.flow import Address, StreamFlow, Tap, Transport
 from dlgmgmt.sip.framing import FramingError
 from dlgmgmt.sip.loop import DirectSelector
 from dlgmgmt.sip.settings import Listener, SipSettings
-from dlgmgmt.sip.streams import Census, StreamListener
+from dlgmgmt.sip.streams import StreamListener
 from dlgmgmt.sip.tls import TlsContexts
 from dlgmgmt.sip.transport import UdpSocket
 from dlgmgmt.sip.websocket import WebSocketListener

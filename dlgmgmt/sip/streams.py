@@ -6,16 +6,16 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Protocol
 
+from dlgmgmt.sip.accept import Acceptor, Census, why
 from dlgmgmt.sip.bound import Bound, family_of, host_text
 from dlgmgmt.sip.connection import Connection
 from dlgmgmt.sip.flow import Address, Failed, Tap
 from dlgmgmt.sip.framing import FramingError
 from dlgmgmt.sip.quiet import Quiet
-from dlgmgmt.sip.settings import Listener, StreamSettings
+from dlgmgmt.sip.settings import Listener
 from dlgmgmt.sip.tls import TlsContexts
 
 _QUIET = Quiet(logging.getLogger(__name__))
@@ -24,8 +24,6 @@ Work = Coroutine[None, None, None]
 
 SWEEP = 1.0
 """Seconds between two looks at what has been idle, or unfinished, for too long."""
-
-_PAUSE_AFTER_ERROR = 0.5
 
 
 class Receive(Protocol):
@@ -42,42 +40,6 @@ class Broken(Protocol):
 
     def __call__(self, error: FramingError, flow: StreamFlow, /) -> None:
         """What is wrong, with what could be read, and the way back."""
-
-
-class Census:
-    """Connections alive, in all and by the host of the peer; shared by all stream listeners."""
-
-    def __init__(self, settings: StreamSettings) -> None:
-        self.settings = settings
-        self.refused = 0
-        self._hosts: Counter[str] = Counter()
-        self._all = 0
-
-    def __len__(self) -> int:
-        """Connections alive."""
-        return self._all
-
-    def enter(self, host: str) -> bool:
-        """Count a connection with ``host``; False if there are too many."""
-        settings = self.settings
-        if (
-            self._all >= settings.max_connections
-            or self._hosts[host] >= settings.max_connections_per_peer
-        ):
-            self.refused += 1
-            if not self._hosts[host]:
-                del self._hosts[host]
-            return False
-        self._all += 1
-        self._hosts[host] += 1
-        return True
-
-    def leave(self, host: str) -> None:
-        """A connection with ``host`` has ended."""
-        self._all -= 1
-        self._hosts[host] -= 1
-        if not self._hosts[host]:
-            del self._hosts[host]
 
 
 class StreamListener(Bound):
@@ -169,40 +131,28 @@ class StreamListener(Bound):
 
     # -- accepting ---------------------------------------------------------------------------------
 
-    async def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
-        while True:
-            try:
-                sock, address = await loop.sock_accept(self._sock)
-            except OSError as error:
-                # Out of file descriptors, say: the connection stays in the backlog.
-                _QUIET.warning("%s: cannot accept: %s", self.name, error)
-                await asyncio.sleep(_PAUSE_AFTER_ERROR)
-                continue
-            peer = (address[0], address[1])
-            if (self.admits is not None and not self.admits(peer)) or not self.census.enter(
-                peer[0]
-            ):
-                sock.close()
-                continue
-            self._task(loop, self._admit(loop, sock, peer))
+    def _welcome(self, peer: Address) -> bool:
+        return self.admits is None or self.admits(peer)
 
-    async def _admit(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, peer: Address
+    async def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
+        acceptor = Acceptor(self._sock, self.name, self.census, self._welcome, self._tls)
+
+        def begin(sock: socket.socket, peer: Address) -> None:
+            connection = Connection(self, peer, accepted=True)
+            self._alive[connection] = None
+            self._task(loop, self._open(loop, acceptor, sock, connection))
+
+        await acceptor.run(loop, begin)
+
+    @staticmethod
+    async def _open(
+        loop: asyncio.AbstractEventLoop,
+        acceptor: Acceptor,
+        sock: socket.socket,
+        connection: Connection,
     ) -> None:
-        connection = Connection(self, peer, accepted=True)
-        self._alive[connection] = None
-        tls = self._tls
-        try:
-            await loop.connect_accepted_socket(
-                lambda: connection,
-                sock,
-                ssl=None if tls is None else tls.server,
-                ssl_handshake_timeout=self._handshake_timeout(),
-            )
-        except (OSError, ssl.SSLError) as error:
-            _QUIET.info("%s: no connection with %s:%d: %s", self.name, *peer, _why(error))
+        if not await acceptor.open(loop, sock, connection.peer, connection):
             connection.failed()
-            sock.close()
 
     def _handshake_timeout(self) -> float | None:
         return None if self._tls is None else self.census.settings.handshake_timeout
@@ -273,7 +223,7 @@ class StreamListener(Bound):
                 )
         except (OSError, ssl.SSLError) as error:
             _QUIET.info(
-                "%s: no connection to %s:%d: %s", self.name, host_text(host), port, _why(error)
+                "%s: no connection to %s:%d: %s", self.name, host_text(host), port, why(error)
             )
             connection.failed()
 
@@ -332,11 +282,3 @@ class StreamFlow:
         """``failed`` need not be called any more."""
         if self._connection is not None:
             self._connection.settled(failed)
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    if isinstance(error, ssl.SSLError):
-        return error.reason or str(error)
-    return str(getattr(error, "strerror", "") or error) or type(error).__name__

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from aiohttp import WSMsgType, web
 
+from dlgmgmt.sip.accept import Acceptor, Census
 from dlgmgmt.sip.bound import Bound, family_of
 from dlgmgmt.sip.flow import Address, Failed, Tap
 from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.settings import Listener
-from dlgmgmt.sip.streams import Census
 from dlgmgmt.sip.tls import TlsContexts
 
 _QUIET = Quiet(logging.getLogger(__name__))
@@ -56,6 +57,7 @@ class WebSocketListener(Bound):
         self._receive = receive
         self._tls = tls
         self._clients: dict[Address, _Client] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
         sock = socket.socket(family_of(listener.host), socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -65,6 +67,7 @@ class WebSocketListener(Bound):
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Accept clients on ``loop``, which does not run yet."""
         loop.run_until_complete(self._start())
+        self._task(loop, self._accept(loop))
 
     async def _start(self) -> None:
         app = web.Application()
@@ -78,11 +81,13 @@ class WebSocketListener(Bound):
             shutdown_timeout=_CLOSE_TIMEOUT,
         )
         await self._runner.setup()
-        context = None if self._tls is None else self._tls.server
-        await web.SockSite(self._runner, self._sock, ssl_context=context).start()
 
     async def stop(self) -> None:
         """Close every connection."""
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for client in [*self._clients.values()]:
             await client.close()
         if self._runner is not None:
@@ -92,6 +97,43 @@ class WebSocketListener(Bound):
         """Close the socket."""
         self._sock.close()
 
+    def _task(self, loop: asyncio.AbstractEventLoop, work: Coroutine[None, None, None]) -> None:
+        task = loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _welcome(self, peer: Address) -> bool:
+        return self.admits is None or self.admits(peer)
+
+    async def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
+        acceptor = Acceptor(self._sock, self.name, self.census, self._welcome, self._tls)
+        server = self._runner.server if self._runner is not None else None
+        if server is None:
+            raise RuntimeError("aiohttp made no server")
+
+        def begin(sock: socket.socket, peer: Address) -> None:
+            ended = functools.partial(self.census.leave, peer[0])
+            protocol = _Handshake(server(), ended)
+            self._task(loop, self._open(loop, acceptor, sock, peer, protocol))
+
+        await acceptor.run(loop, begin)
+
+    async def _open(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        acceptor: Acceptor,
+        sock: socket.socket,
+        peer: Address,
+        protocol: _Handshake,
+    ) -> None:
+        if not await acceptor.open(loop, sock, peer, protocol):
+            protocol.ended()
+            return
+        # Whoever is no client by then is cut off; aiohttp itself waits for a request for ever.
+        await asyncio.sleep(self.census.settings.handshake_timeout)
+        if peer not in self._clients:
+            protocol.abort()
+
     # -- clients -----------------------------------------------------------------------------------
 
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
@@ -99,8 +141,6 @@ class WebSocketListener(Bound):
         if not peername:
             raise web.HTTPBadRequest
         peer: Address = (peername[0], peername[1])
-        if self.admits is not None and not self.admits(peer):
-            raise web.HTTPForbidden
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if _PROTOCOL not in [name.strip().lower() for name in offered.split(",")]:
             # RFC 7118 4.1: without it the two would not speak SIP.
@@ -117,18 +157,15 @@ class WebSocketListener(Bound):
             raise web.HTTPUpgradeRequired(
                 text="a WebSocket is served here\n", headers={"Upgrade": "websocket"}
             )
-        if not self.census.enter(peer[0]):
-            raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
-        try:
-            await ws.prepare(request)
-            await self._serve(ws, peer)
-        finally:
-            self.census.leave(peer[0])
+        await ws.prepare(request)
+        await self._serve(ws, peer, request.transport)
         return ws
 
-    async def _serve(self, ws: web.WebSocketResponse, peer: Address) -> None:
+    async def _serve(
+        self, ws: web.WebSocketResponse, peer: Address, transport: asyncio.Transport | None
+    ) -> None:
         settings = self.census.settings
-        client = _Client(ws, settings.max_unsent)
+        client = _Client(ws, settings.max_unsent, transport)
         self._clients[peer] = client
         writer = asyncio.get_running_loop().create_task(client.write())
         try:
@@ -214,12 +251,49 @@ class WebSocketFlow:
             self._client.waiting.pop(failed, None)
 
 
+class _Handshake(asyncio.Protocol):
+    """aiohttp's protocol of one connection, and who is told of its end."""
+
+    def __init__(self, inner: asyncio.Protocol, ended: Callable[[], None]) -> None:
+        self.ended = ended
+        self._inner = inner
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._inner.connection_lost(exc)
+        self.ended()
+
+    def abort(self) -> None:
+        """Cut it off."""
+        if isinstance(self._transport, asyncio.Transport):
+            self._transport.abort()
+
+
 class _Client:
     """One connection: aiohttp's side sends by waiting, ours never waits."""
 
-    def __init__(self, ws: web.WebSocketResponse, max_unsent: int) -> None:
+    def __init__(
+        self, ws: web.WebSocketResponse, max_unsent: int, transport: asyncio.Transport | None
+    ) -> None:
         self.waiting: dict[Failed, None] = {}
         self._ws = ws
+        self._transport = transport
         self._max = max_unsent
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._queued = 0
@@ -231,7 +305,8 @@ class _Client:
         if self._queued and self._queued + len(data) > self._max:
             _QUIET.info("a WebSocket client does not read, %d bytes wait", self._queued)
             self._gone = True
-            self._queue.put_nowait(b"")
+            if self._transport is not None:
+                self._transport.abort()
             return False
         if failed is not None:
             self.waiting[failed] = None
@@ -241,8 +316,8 @@ class _Client:
 
     async def write(self) -> None:
         """Send what is queued until the connection ends."""
-        # Nothing is the end: the client did not read.
-        while data := await self._queue.get():
+        while True:
+            data = await self._queue.get()
             try:
                 # RFC 7118 5: a text frame must be UTF-8.
                 await self._ws.send_str(data.decode())

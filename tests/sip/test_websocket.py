@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.sip.harness.certs import Authority
-from tests.sip.harness.daemon import T1, Daemon, Route
+from tests.sip.harness.certs import Authority, Identity
+from tests.sip.harness.daemon import T1, Daemon, Route, poll
 from tests.sip.harness.peer import Callee, Caller, response
 from tests.sip.harness.phones import Call, Phones
 from tests.sip.harness.ports import free_port
@@ -169,3 +172,58 @@ def test_garbage_in_a_frame(daemon: Daemon, phones: Phones) -> None:
     good.callid = ""
     good.barrier()
     daemon.check_log()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_whoever_never_becomes_a_client_is_cut_off(
+    start_daemon: Callable[..., Daemon], sent: bytes
+) -> None:
+    daemon = start_daemon(kinds=("udp", "ws"), tables={"sip.stream": {"handshake_timeout": 0.5}})
+    with closing(socket.create_connection(daemon.where("ws"), 5)) as sock:
+        sock.sendall(sent)
+        sock.settimeout(5)
+        with suppress(ConnectionResetError):
+            assert sock.recv(1) == b""
+
+
+def test_connections_are_limited_before_they_are_clients(
+    start_daemon: Callable[..., Daemon],
+) -> None:
+    daemon = start_daemon(
+        kinds=("udp", "ws"), tables={"sip.stream": {"max_connections_per_peer": 2}}
+    )
+    with ExitStack() as stack:
+        idle = [
+            stack.enter_context(closing(socket.create_connection(daemon.where("ws"), 5)))
+            for _ in range(3)
+        ]
+        idle[2].settimeout(5)
+        with suppress(ConnectionResetError):
+            assert idle[2].recv(1) == b""
+
+
+def test_a_new_certificate_is_shown_to_new_browsers(
+    start_daemon: Callable[..., Daemon], authority: Authority, tmp_path: Path
+) -> None:
+    def use(new: Identity) -> None:
+        shutil.copy(new.certificate, files.certificate)
+        shutil.copy(new.private_key, files.private_key)
+
+    def serial() -> str:
+        trusted = contexts(authority).client
+        with (
+            closing(socket.create_connection(daemon.where("wss"), 5)) as sock,
+            trusted.wrap_socket(sock, server_hostname="127.0.0.1") as wrapped,
+        ):
+            shown = wrapped.getpeercert()
+        assert shown
+        return str(shown["serialNumber"])
+
+    files = Identity(tmp_path / "own.pem", tmp_path / "own.key")
+    use(authority.issue())
+    tls = {"certificate": str(files.certificate), "private_key": str(files.private_key)}
+    daemon = start_daemon(kinds=("udp", "wss"), tables={"sip.tls": tls})
+    before = serial()
+    use(authority.issue())
+    daemon.process.send_signal(signal.SIGHUP)
+    poll(lambda: serial() != before, 10, daemon.stderr)
