@@ -34,7 +34,9 @@ from dlgmgmt.dialog.forced import force
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.doors import DoorError, Doors, DoorSettings
 from dlgmgmt.interfaces.access import Access
+from dlgmgmt.interfaces.audit import AuditError, AuditLog
 from dlgmgmt.interfaces.http import HttpServer
+from dlgmgmt.interfaces.http_tls import TlsError
 from dlgmgmt.interfaces.jsonrpc import JsonRpc
 from dlgmgmt.interfaces.listing import render_early
 from dlgmgmt.interfaces.mi_fifo import MiBinding
@@ -91,8 +93,8 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
     if host is not None:
         statistics["script"] = host.statistics
     table.add_listener(render_early(table.snapshot), EventType.CONFIRMED)
-    dispatcher = Dispatcher(
-        build_registry(),
+    management = _Management(
+        config,
         CommandContext(
             table=table,
             terminator=engine.terminator,
@@ -105,18 +107,16 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
             force=functools.partial(force, table),
             bridging=engine.calls,
         ),
+        demo=demo,
     )
-    fifo = FifoServer(config.fifo, MiBinding(dispatcher))
-    http = HttpServer(config.http, dispatcher)
-    doors = Doors(
-        _door_settings(config, demo=demo), dispatcher, _json_rpc(config, dispatcher), Access()
-    )
-    statistics |= doors.statistics()
+    statistics |= management.statistics()
+
+    def apply(new: Config) -> None:
+        engine.reload(_with_phones(new, phones), new.dialog)
+        loop.call_soon_threadsafe(management.apply, new)
+
     reloader = Reloader(
-        config,
-        os.environ,
-        prepare=lambda new: _reload_routing(new, host),
-        apply=lambda new: engine.reload(_with_phones(new, phones), new.dialog),
+        config, os.environ, prepare=lambda new: _reload_routing(new, host), apply=apply
     )
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -125,31 +125,41 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
     if hangups:
         loop.call_soon(reloader.request)
     try:
-        await _start_interfaces(config, fifo, http, doors)
+        await management.start()
         tune_gc()
         tune_threads()
         engine.start()
         if phones is not None:
             await phones.start()
-        _announce(config, engine, http, doors, demo=demo)
+        _announce(config, engine, management, demo=demo)
         await stopping.wait()
         _LOG.info("stopping")
     finally:
         reloader.stop()
         if phones is not None:
             await phones.stop()
-        await doors.stop()
-        await http.stop()
-        await fifo.stop()
+        await management.stop()
         if host is not None:
             # While requests that wait for the script can still be answered.
             host.stop()
         engine.stop()
         callbacks.clear()
+        management.end_audit()
 
 
 def _ignore() -> None:
     """Never called; it is there."""
+
+
+def _audit_log(config: Config) -> AuditLog | None:
+    """What commands are written to, if there is a file for it."""
+    settings = config.access
+    if settings.audit_log is None:
+        return None
+    try:
+        return AuditLog(settings.audit_log, settings.audit_max_bytes, settings.audit_files)
+    except AuditError as error:
+        raise StartError(str(error)) from error
 
 
 def _script_host(
@@ -185,23 +195,61 @@ def _reload_routing(config: Config, host: ScriptHost | None) -> None:
         raise ConfigError([Problem(error.file, error.line, where)]) from error
 
 
-async def _start_interfaces(
-    config: Config, fifo: FifoServer, http: HttpServer, doors: Doors
-) -> None:
-    try:
-        await fifo.start()
-    except (FifoError, OSError) as error:
-        raise StartError(str(error)) from error
-    try:
-        await http.start()
-    except OSError as error:
-        where = f"{config.http.host}:{config.http.port}"
-        msg = f"cannot listen on http {where}: {error.strerror or error}"
-        raise StartError(msg) from error
-    try:
-        await doors.start()
-    except DoorError as error:
-        raise StartError(str(error)) from error
+class _Management:
+    """All that operators reach the daemon by. Everything on the management loop."""
+
+    def __init__(self, config: Config, context: CommandContext, *, demo: bool) -> None:
+        self._config = config
+        self._audit = _audit_log(config)
+        self._access = Access(config.credentials, config.access.loopback_role)
+        dispatcher = Dispatcher(build_registry(), context, self._audit)
+        self.fifo = FifoServer(config.fifo, MiBinding(dispatcher))
+        self.http = HttpServer(config.http, dispatcher, access=self._access)
+        settings, rpc = _door_settings(config, demo=demo), _json_rpc(config, dispatcher)
+        self.doors = Doors(settings, dispatcher, rpc, self._access)
+
+    def statistics(self) -> dict[str, StatisticsProvider]:
+        """Their groups."""
+        groups = self.doors.statistics()
+        groups |= {"access": self._access.counters, "http": self.http.counters}
+        return groups if self._audit is None else {**groups, "audit": self._audit.counters}
+
+    def apply(self, config: Config) -> None:
+        """Put what has been read again in force."""
+        self._access.use(config.credentials, config.access.loopback_role)
+        self.http.reload_certificates()
+        if self._audit is not None:
+            self._audit.reopen()
+
+    async def start(self) -> None:
+        """Open every door; raises StartError."""
+        try:
+            await self.fifo.start()
+        except (FifoError, OSError) as error:
+            raise StartError(str(error)) from error
+        try:
+            await self.http.start()
+        except OSError as error:
+            where = f"{self._config.http.host}:{self._config.http.port}"
+            msg = f"cannot listen on http {where}: {error.strerror or error}"
+            raise StartError(msg) from error
+        except TlsError as error:
+            raise StartError(str(error)) from error
+        try:
+            await self.doors.start()
+        except DoorError as error:
+            raise StartError(str(error)) from error
+
+    async def stop(self) -> None:
+        """Close every door."""
+        await self.doors.stop()
+        await self.http.stop()
+        await self.fifo.stop()
+
+    def end_audit(self) -> None:
+        """Write down what is still to be written."""
+        if self._audit is not None:
+            self._audit.stop()
 
 
 def _json_rpc(config: Config, dispatcher: Dispatcher) -> JsonRpc:
@@ -241,12 +289,12 @@ def _with_phones(config: Config, phones: Demo | None) -> SipSettings:
     return replace(config.sip, routes=(*shown, *config.sip.routes))
 
 
-def _announce(
-    config: Config, engine: SipEngine, http: HttpServer, doors: Doors, *, demo: bool
-) -> None:
+def _announce(config: Config, engine: SipEngine, management: _Management, *, demo: bool) -> None:
     """The one line that scripts wait for; ``run`` adds what a person wants to try next."""
-    host, port = http.address
-    url = f"http://[{host}]:{port}/RPC" if ":" in host else f"http://{host}:{port}/RPC"
+    host, port = management.http.address
+    doors = management.doors
+    scheme = "http" if config.http.certificate is None else "https"
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/RPC"
     sip = " ".join(f"sip={name}" for name in engine.listeners)
     more = "".join(f" binrpc={address}" for address in doors.binrpc.addresses)
     more += "".join(f" jsonrpc={address}" for address in doors.jsonrpc)

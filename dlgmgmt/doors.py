@@ -72,7 +72,7 @@ class Doors:
         self, settings: DoorSettings, dispatcher: Dispatcher, rpc: JsonRpc, access: Access
     ) -> None:
         self.settings = settings
-        self.binrpc = BinrpcServer(settings.binrpc, dispatcher)
+        self.binrpc = BinrpcServer(settings.binrpc, dispatcher, access)
         self.jsonrpc_sock = JsonSockets(settings.jsonrpc_sock, rpc, access)
         self.jsonrpc_fifo: JsonFifo | None = None
         if settings.jsonrpc_fifo.fifo_name:

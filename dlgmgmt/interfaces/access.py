@@ -80,13 +80,15 @@ class Access:
         *,
         certificate: object = None,
         user: str = "",
+        label: str = "",
     ) -> Caller | None:
         """Who asks; None if he may not even ask.
 
         door: name of the interface, such as "http". address: host and port of the peer, "" at a
         FIFO or unix socket. token: what he has shown; it counts even where none is needed, so that
         one can ask for less than one may have. certificate: what ``getpeercert()`` gave of a
-        verified one. user: the account at the other end of a unix socket, if that is known.
+        verified one. user: the account at the other end of a unix socket, if that is known. label:
+        what the log calls him, with the name that his token has.
         """
         credentials, loopback = self._rules
         known, why = None, "no token"
@@ -95,13 +97,14 @@ class Access:
         elif certificate:
             known, why = credentials.by_certificate(subjects_of(certificate)), "unknown certificate"
         elif not address:
-            return Caller(_label(door, user), ALL_PERMISSIONS, user, door)
+            return Caller(label or _label(door, user), ALL_PERMISSIONS, user, door)
         elif loopback != "none" and is_loopback(address):
-            return Caller(_label(door, address), PERMISSIONS[loopback], "", door, address, loopback)
+            label = label or _label(door, address)
+            return Caller(label, PERMISSIONS[loopback], "", door, address, loopback)
         if known is None:
             self._refuse(door, address, why)
             return None
-        label = _label(door, f"{known.name} {address}".rstrip())
+        label = f"{label or _label(door, address)} ({known.name})"
         return Caller(label, PERMISSIONS[known.role], known.name, door, address, known.role)
 
     def _refuse(self, door: str, address: str, why: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from dlgmgmt.commands.dispatcher import Caller, Dispatcher
+from dlgmgmt.commands.dispatcher import Dispatcher
+from dlgmgmt.interfaces.access import Access, address_text
 from dlgmgmt.interfaces.binrpc_answers import Answers
-from dlgmgmt.interfaces.binrpc_stream import Connections
+from dlgmgmt.interfaces.binrpc_stream import DOOR, Connections
 from dlgmgmt.interfaces.datagrams import DatagramSocket, Peer, peer_text
 from dlgmgmt.interfaces.settings import BinrpcSettings, SocketAddress
 from dlgmgmt.interfaces.sockets import Bound, bind
@@ -15,10 +16,13 @@ from dlgmgmt.interfaces.sockets import Bound, bind
 class BinrpcServer:
     """All doors of ``[binrpc]``. Start and stop it on the management loop."""
 
-    def __init__(self, settings: BinrpcSettings, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, settings: BinrpcSettings, dispatcher: Dispatcher, access: Access | None = None
+    ) -> None:
         self.settings = settings
+        self._access = access or Access()
         self._answers = Answers(dispatcher, settings.max_request)
-        self._connections = Connections(settings, self._answers)
+        self._connections = Connections(settings, self._answers, self._access)
         self._datagrams: list[DatagramSocket] = []
         self._bound: list[Bound] = []
 
@@ -68,10 +72,11 @@ class BinrpcServer:
         settings, answers = self.settings, self._answers
 
         async def answer(data: bytes, peer: Peer) -> None:
-            caller = Caller(f"BINRPC {bound.address.kind} {peer_text(peer)}")
+            label = f"BINRPC {bound.address.kind} {peer_text(peer)}"
+            caller = self._access.caller(DOOR, address_text(peer), label=label)
             reply, _ = await answers.answer(data, caller, door.limit)
             if not await door.send(reply, peer):
-                await door.send(answers.unsendable(data, door.limit, caller), peer)
+                await door.send(answers.unsendable(data, door.limit, label), peer)
 
         door = DatagramSocket(
             bound,

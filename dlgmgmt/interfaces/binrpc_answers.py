@@ -14,6 +14,7 @@ from dlgmgmt.commands.binding import Argument
 from dlgmgmt.commands.dispatcher import Caller, Dispatcher
 from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
 from dlgmgmt.commands.results import Listing, Result
+from dlgmgmt.interfaces.access import UNAUTHORIZED
 from dlgmgmt.interfaces.binrpc_codec import (
     BAD_REQUEST,
     BadPacket,
@@ -64,36 +65,41 @@ class Answers:
         self.bad_requests = 0
         self.too_large = 0
 
-    async def answer(self, packet: bytes, caller: Caller, limit: int) -> tuple[bytes, bool]:
-        """The reply, of at most ``limit`` bytes, and whether the packet was a request at all."""
+    async def answer(self, packet: bytes, caller: Caller | None, limit: int) -> tuple[bytes, bool]:
+        """The reply, of at most ``limit`` bytes, and whether the packet was a request at all.
+
+        caller: None for somebody who may not even ask.
+        """
         self.requests += 1
+        if caller is None:
+            return fault(cookie_of(packet), *UNAUTHORIZED), True
         if len(packet) > self._max_request:
             text = f"bad request: at most {self._max_request} bytes are taken"
-            return self.bad(BadPacket(text, cookie_of(packet)), caller), False
+            return self.bad(BadPacket(text, cookie_of(packet)), caller.label), False
         try:
             request = decode_request(packet)
         except BadPacket as error:
-            return self.bad(error, caller), False
+            return self.bad(error, caller.label), False
         return await self._run(request, caller, limit), True
 
-    def bad(self, error: BadPacket, caller: Caller) -> bytes:
-        """The answer to what is no request."""
+    def bad(self, error: BadPacket, label: str) -> bytes:
+        """The answer to what is no request. label: of its sender, for the log."""
         self.bad_requests += 1
-        _LOG.info("rpc from %s: %s", caller.label, error.text)
+        _LOG.info("rpc from %s: %s", label, error.text)
         return fault(error.cookie, BAD_REQUEST, error.text)
 
-    def unsendable(self, packet: bytes, limit: int, caller: Caller) -> bytes:
+    def unsendable(self, packet: bytes, limit: int, label: str) -> bytes:
         """The answer where a reply is too large, after all, for what has to carry it."""
-        return self._too_large(cookie_of(packet), limit, caller, "the reply")
+        return self._too_large(cookie_of(packet), limit, label, "the reply")
 
     @staticmethod
     def busy(data: bytes) -> bytes:
         """The answer while there are too many connections; data: the start of a request."""
         return fault(cookie_of(data), _BUSY, "too many connections")
 
-    def _too_large(self, cookie: int, limit: int, caller: Caller, what: str) -> bytes:
+    def _too_large(self, cookie: int, limit: int, label: str, what: str) -> bytes:
         self.too_large += 1
-        _LOG.info("rpc from %s: %s: more than %d bytes", caller.label, what, limit)
+        _LOG.info("rpc from %s: %s: more than %d bytes", label, what, limit)
         text = (
             f"the result is more than the {limit} bytes that this door carries: "
             "use dlg.query with limit and cursor"
@@ -111,7 +117,7 @@ class Answers:
         except CommandError as error:
             return fault(cookie, *fault_of(error, method))
         except TooLarge:
-            return self._too_large(cookie, limit, caller, shown)
+            return self._too_large(cookie, limit, caller.label, shown)
         except Exception:  # noqa: BLE001 - its text is not for the client
             _LOG.exception("the result of %s could not be rendered", shown)
             return fault(cookie, _FAILED, "Internal error")

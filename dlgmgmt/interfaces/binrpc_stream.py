@@ -10,7 +10,7 @@ import struct
 from collections.abc import Coroutine
 from typing import Any
 
-from dlgmgmt.commands.dispatcher import Caller
+from dlgmgmt.interfaces.access import Access, account_of, address_text
 from dlgmgmt.interfaces.binrpc_answers import Answers
 from dlgmgmt.interfaces.binrpc_codec import BadPacket, Framer
 from dlgmgmt.interfaces.datagrams import peer_text
@@ -18,6 +18,9 @@ from dlgmgmt.interfaces.settings import BinrpcSettings, SocketAddress
 from dlgmgmt.interfaces.sockets import Bound
 
 _LOG = logging.getLogger(__name__)
+
+DOOR = "binrpc"
+"""What callers by BINRPC are said to come through."""
 
 _READ = 65_536
 _LATE = "bad request: the rest of it did not come in time"
@@ -33,9 +36,10 @@ _MAX_REFUSALS = 64
 class Connections:
     """The connections of all listeners together."""
 
-    def __init__(self, settings: BinrpcSettings, answers: Answers) -> None:
+    def __init__(self, settings: BinrpcSettings, answers: Answers, access: Access) -> None:
         self.settings = settings
         self.answers = answers
+        self.access = access
         self._servers: list[asyncio.Server] = []
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._refusals: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -72,8 +76,8 @@ class Connections:
         # drain() then waits until all has left.
         writer.transport.set_write_buffer_limits(0)
         if len(self._open) < self.settings.max_connections:
-            caller = Caller(f"BINRPC {address.kind} {_peer(writer)}")
-            self._keep(self._open, _Connection(self, reader, writer, caller).run(), writer)
+            label = f"BINRPC {address.kind} {_peer(writer)}"
+            self._keep(self._open, _Connection(self, reader, writer, label).run(), writer)
             return
         self.refused += 1
         if self.refused & (self.refused - 1) == 0:  # 1, 2, 4, ...: a flood must not fill the log
@@ -114,13 +118,15 @@ class _Connection:
         owner: Connections,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        caller: Caller,
+        label: str,
     ) -> None:
         self._owner = owner
         self._settings = owner.settings
         self._reader = reader
         self._writer = writer
-        self._caller = caller
+        self._label = label
+        self._address = address_text(writer.get_extra_info("peername"))
+        self._user = "" if self._address else account_of(writer.get_extra_info("socket"))
         self._framer = Framer(owner.settings.max_request)
 
     async def run(self) -> None:
@@ -134,15 +140,15 @@ class _Connection:
             self._owner.slow_readers += 1
             _LOG.warning(
                 "BINRPC: %s cut off: it did not read for %g s",
-                self._caller.label,
+                self._label,
                 self._settings.write_deadline,
             )
             self._writer.transport.abort()
         except OSError as error:
-            _LOG.info("BINRPC: %s went away: %s", self._caller.label, error.strerror)
+            _LOG.info("BINRPC: %s went away: %s", self._label, error.strerror)
             self._writer.transport.abort()
         except Exception:  # noqa: BLE001 - others go on
-            _LOG.exception("BINRPC: the connection of %s failed", self._caller.label)
+            _LOG.exception("BINRPC: the connection of %s failed", self._label)
             self._writer.transport.abort()
 
     async def _serve(self) -> bool:
@@ -180,16 +186,16 @@ class _Connection:
                 began = loop.time()
 
     async def _answer(self, packet: bytes) -> bool:
-        reply, good = await self._owner.answers.answer(
-            packet, self._caller, self._settings.max_reply
-        )
+        # Asked each time: what is let in may change while the connection stands.
+        caller = self._owner.access.caller(DOOR, self._address, user=self._user, label=self._label)
+        reply, good = await self._owner.answers.answer(packet, caller, self._settings.max_reply)
         await self._send(reply)
         # Others get their turn between the requests of one.
         await asyncio.sleep(0)
         return good
 
     async def _bad(self, error: BadPacket) -> None:
-        await self._send(self._owner.answers.bad(error, self._caller))
+        await self._send(self._owner.answers.bad(error, self._label))
 
     async def _send(self, data: bytes) -> None:
         try:

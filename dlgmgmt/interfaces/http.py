@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,7 +24,7 @@ from dlgmgmt.interfaces.http_guard import lower_names, refusal
 from dlgmgmt.interfaces.http_limits import RequestLimits
 from dlgmgmt.interfaces.http_listener import HttpListener
 from dlgmgmt.interfaces.http_reply import JSON_TYPE, MSGPACK_TYPE, ReplyWriter
-from dlgmgmt.interfaces.http_tls import server_context
+from dlgmgmt.interfaces.http_tls import TlsError, server_context
 from dlgmgmt.interfaces.jsonrpc import PARSE_ERROR, JsonRpc, error_response
 from dlgmgmt.interfaces.jsonrpc_ws import WebSockets, is_upgrade
 from dlgmgmt.interfaces.packed import unpack
@@ -91,10 +90,14 @@ class HttpServer:
             ("websockets", len(self._sockets)),
         ]
 
-    def use_certificates(self, context: ssl.SSLContext | None) -> None:
-        """Speak TLS with these from the next connection on."""
-        if self._listener is not None:
-            self._listener.tls = context
+    def reload_certificates(self) -> None:
+        """Read the files again, for the connections to come; what is wrong is logged."""
+        if self._listener is None:
+            return
+        try:
+            self._listener.tls = server_context(self.settings)
+        except TlsError as error:
+            _LOG.error("HTTP: certificates not read again: %s", error)
 
     async def start(self) -> None:
         """Listen; raises OSError if the address cannot be had, TlsError for bad certificates."""
@@ -112,10 +115,8 @@ class HttpServer:
 
         app = web.Application(client_max_size=self.settings.max_body, middlewares=[guard])
         app.on_response_prepare.append(_own_headers)
-        app.router.add_post("/RPC", self._serve)
-        app.router.add_post("/jsonrpc", self._serve)
-        app.router.add_get("/RPC", self._upgrade)
-        app.router.add_get("/jsonrpc", self._upgrade)
+        app.router.add_route("*", "/RPC", self._call)
+        app.router.add_route("*", "/jsonrpc", self._call)
         app.router.add_get("/openapi.json", self._describe)
         app.router.add_get("/docs", self._document)
         arguments: dict[str, Any] = {
@@ -174,10 +175,16 @@ class HttpServer:
     async def _document(self, request: web.Request) -> web.StreamResponse:
         return await self._writer.send_body(request, self._docs, docs.TYPE, headers=docs.HEADERS)
 
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        """A POST; a GET only to become a WebSocket, so Allow does not name it."""
+        if request.method == "POST":
+            return await self._serve(request)
+        if request.method == "GET" and is_upgrade(request):
+            return await self._upgrade(request)
+        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
         """A WebSocket; a browser's cannot show a token before its first message."""
-        if not is_upgrade(request):
-            raise web.HTTPMethodNotAllowed(request.method, ["POST"])
         if "Authorization" in request.headers:
             self._caller(request)
         return await self._sockets.serve(request, self._who(request))

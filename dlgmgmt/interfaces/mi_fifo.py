@@ -7,7 +7,7 @@ from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
 from dlgmgmt.interfaces.mi_render import render
 from mi_fifo import MiReply, MiRequest
 
-_CALLER = Caller("MI FIFO")
+_CALLER = Caller("MI FIFO", door="mi_fifo")
 # The framing's own errors, whose replies do not end with an empty line.
 _FRAMING = frozenset({Failure.UNKNOWN_COMMAND, Failure.INTERNAL})
 
