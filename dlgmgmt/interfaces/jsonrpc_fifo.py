@@ -16,7 +16,7 @@ from pathlib import Path
 from dlgmgmt.commands.dispatcher import Caller
 from dlgmgmt.interfaces.jsonrpc import PARSE_ERROR, JsonRpc, error_response
 from dlgmgmt.interfaces.rpc_door import Answer, NoMessage, answer_decoded, chunks, decode
-from dlgmgmt.interfaces.rpc_framing import Encoding, Frame, FramingError, RpcFramer
+from dlgmgmt.interfaces.rpc_framing import Encoding, Frame, FramingError, RpcFramer, encoding_of
 from dlgmgmt.interfaces.settings import JsonFifoSettings
 from mi_fifo import FifoSettings, escape
 from mi_fifo.base import FifoBase
@@ -30,6 +30,7 @@ _OBJECT = re.compile(rb"\{")
 _REQUEST = re.compile(rb'\{\s*+"(?:jsonrpc|method|params|id|reply_name)"')
 _REPLY_NAME = re.compile(rb'"reply_name"\s*+:\s*+"([^"\\/\x00-\x1f]{1,255})"')
 _MAX_NAME = 255
+_UNFINISHED = "a message whose end has not come"
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,6 +64,13 @@ class FifoParser:
         """The messages that ``data`` completes, and what is none."""
         found: list[FifoMessage] = []
         nameless = False
+        if self._framer.waiting and _REQUEST.match(data):
+            pending = self._framer.pending
+            if encoding_of(pending) is Encoding.MSGPACK:
+                # Its lengths would swallow this writer's request.
+                self._framer.skip(len(pending), _OBJECT)
+                self._deadline = None
+                found.append(_bad(pending, _UNFINISHED, Encoding.MSGPACK))
         while True:
             try:
                 for frame in self._framer.feed(data):
@@ -85,7 +93,7 @@ class FifoParser:
 
     def expire(self, now: float) -> list[FifoMessage]:
         """Give up the message that has not become whole; what comes after it is read."""
-        bad = _bad(self._framer.skip(1, _REQUEST), "a message whose end has not come")
+        bad = _bad(self._framer.skip(1, _REQUEST), _UNFINISHED)
         self._deadline = None
         return [bad, *self.feed(b"", now)]
 
