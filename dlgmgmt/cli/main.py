@@ -1,4 +1,4 @@
-"""The dlgmgmt program: serve, run (with demo phones), check, import-cfg, manual.
+"""The dlgmgmt program: serve, run (with demo phones), check, import-cfg, manual, token.
 
 Exit codes: 0 ended cleanly; 1 the daemon could not start or failed while running; 2 the command
 line or the configuration is wrong.
@@ -17,6 +17,7 @@ from pathlib import Path
 from dlgmgmt import __version__
 from dlgmgmt.cli.text import complain, visible
 from dlgmgmt.config import Config, ConfigError, RunDirectoryError, load
+from dlgmgmt.interfaces.tokens import ROLES
 
 _LEVELS = ("debug", "info", "warning", "error")
 _log = logging.getLogger("dlgmgmt")
@@ -80,7 +81,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     manual.add_argument("name", nargs="?", metavar="NAME", help="such as hash_size, dlg_list, dlg")
     manual.add_argument("--json", action="store_true", help="JSON instead of text")
+    _add_token(commands)
     return parser
+
+
+def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    token = commands.add_parser(
+        "token",
+        help="let somebody in by a token",
+        description="Let somebody in by a token.",
+    )
+    actions = token.add_subparsers(dest="action", required=True, metavar="ACTION")
+    new = actions.add_parser(
+        "new",
+        help="make a token",
+        description="Print a new token, once, and append the line by which the daemon knows it to "
+        "its tokens file. SIGHUP has the daemon read the file again.",
+    )
+    new.add_argument("name", metavar="NAME", help="whose it is")
+    new.add_argument("--role", choices=ROLES, required=True)
+    new.add_argument(
+        "--config", metavar="FILE", type=Path, help="whose access.tokens_file gets the line"
+    )
+    new.add_argument(
+        "--file", metavar="FILE", type=Path, help="which gets the line; made if it is not there"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,6 +119,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from dlgmgmt.cli import import_cfg  # noqa: PLC0415 - as above
 
         return import_cfg.run(options.file, options.output, force=options.force)
+    if options.command == "token":
+        from dlgmgmt.cli import token  # noqa: PLC0415 - as above
+
+        return token.new(options.name, options.role, options.config, options.file)
     hangups: list[object] = []
     if options.command != "check":
         # Whoever starts and reloads the daemon does not know how far the start has come.
