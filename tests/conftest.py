@@ -26,7 +26,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on what the developer's shell has set for dlgctl."""
-    for name in ("DLGCTL_HTTP", "DLGCTL_FIFO"):
+    for name in ("DLGCTL_HTTP", "DLGCTL_FIFO", "DLGCTL_TOKEN", "DLGMGMT_TOKENS"):
         monkeypatch.delenv(name, raising=False)
 
 

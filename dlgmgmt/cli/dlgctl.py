@@ -14,7 +14,7 @@ from dlgmgmt import __version__
 from dlgmgmt.cli import render
 from dlgmgmt.cli.backend import Backend, BackendError, Tags, Unreachable
 from dlgmgmt.cli.codes import FAILED, INTERRUPTED, NOT_FOUND, OK, USAGE
-from dlgmgmt.cli.http import HttpBackend
+from dlgmgmt.cli.http import HttpBackend, Identity
 from dlgmgmt.cli.kill import Order, kill
 from dlgmgmt.cli.text import complain, terminal_width, visible
 from dlgmgmt.cli.trace import trace
@@ -29,7 +29,7 @@ exit codes:
   4  several dialogs match: they are listed, none is killed
   5  not confirmed
 
-environment: DLGCTL_HTTP and DLGCTL_FIFO stand for --http and --fifo.
+environment: DLGCTL_HTTP, DLGCTL_FIFO and DLGCTL_TOKEN stand for --http, --fifo and --token.
 Without any of them it is HTTP on 127.0.0.1:8080 and, where nobody listens there, the FIFO in the
 run directory.
 """
@@ -91,6 +91,15 @@ def _common(parser: argparse.ArgumentParser, *, top: bool) -> None:
         default=default(None),
         help="where the daemon looks for reply FIFOs (default: reply beside the FIFO)",
     )
+    parser.add_argument(
+        "--token", metavar="TOKEN", default=default(None), help="who asks; better in DLGCTL_TOKEN"
+    )
+    for option, text in (
+        ("--cacert", "PEM file of those who sign the daemon's certificate (https)"),
+        ("--cert", "PEM file of a client certificate"),
+        ("--key", "PEM file of its key, if that is another one"),
+    ):
+        parser.add_argument(option, metavar="FILE", default=default(None), help=text)
     parser.add_argument("--json", action="store_true", default=default(False), help="print JSON")
     parser.add_argument(
         "--timeout",
@@ -189,9 +198,9 @@ def _with_backend(
     if fifo is not None:
         return use(_fifo(fifo, options))
     if url is not None:
-        return use(_http(url, options))
+        return use(_http(url, options, env))
     try:
-        return use(HttpBackend(DEFAULT_URL, options.timeout))
+        return use(_http(DEFAULT_URL, options, env))
     except Unreachable as refused:
         from dlgmgmt.config import fifo_path, run_directory  # noqa: PLC0415 - costs time
 
@@ -201,9 +210,11 @@ def _with_backend(
             raise BackendError(f"no daemon was found: {refused}; {error}") from error
 
 
-def _http(url: str, options: argparse.Namespace) -> Backend:
+def _http(url: str, options: argparse.Namespace, env: Mapping[str, str]) -> Backend:
+    token = env.get("DLGCTL_TOKEN") if options.token is None else options.token
+    identity = Identity(token or "", options.cacert or "", options.cert or "", options.key or "")
     try:
-        return HttpBackend(url, options.timeout)
+        return HttpBackend(url, options.timeout, identity)
     except ValueError as error:
         raise _UsageError(str(error)) from error
 

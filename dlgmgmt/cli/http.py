@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import Any, NoReturn
+import ssl
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from dlgmgmt.cli.backend import BackendError, Dialog, NotFound, Tags, Traced, Unreachable, checked
 
 _MAX_REPLY = 1 << 30
+_PORTS = {"http": 80, "https": 443}
 _UNKNOWN_CALLID = "Couldnt find callid in dialog"  # answered with 500, as Kamailio does
+
+
+class Identity(NamedTuple):
+    """What is shown to the daemon, and what it has to show; "" for nothing, or the system's own.
+
+    cert, key: PEM files; the key may be in the first. cacert: PEM file of authorities.
+    """
+
+    token: str = ""
+    cacert: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+def _context(identity: Identity) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=identity.cacert or None)
+        if identity.cert:
+            context.load_cert_chain(identity.cert, identity.key or None, password="")
+    except OSError as error:
+        files = ", ".join(filter(None, identity[1:]))
+        why = getattr(error, "reason", None) or error.strerror or error
+        raise ValueError(f"cannot use {files}: {why}") from error
+    return context
 
 
 class RpcError(BackendError):
@@ -23,20 +49,27 @@ class RpcError(BackendError):
 
 
 class HttpBackend:
-    """A daemon at ``url``. timeout: seconds without progress."""
+    """A daemon at ``url``. timeout: seconds without progress. identity: what to show it."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        """Raises ValueError for a URL that cannot be used."""
+    def __init__(self, url: str, timeout: float, identity: Identity | None = None) -> None:
+        """Raises ValueError for a URL, a token or files that cannot be used."""
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or parts.username is not None:
-            raise ValueError(f"not an http:// URL: {url}")
+        if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
+            raise ValueError(f"not an http:// or https:// URL: {url}")
         self.url = url
         self._host = parts.hostname
-        self._port = parts.port or 80
+        self._port = parts.port or _PORTS[parts.scheme]
         self._path = parts.path or "/RPC"
         if not (self._path.isascii() and self._path.isprintable() and " " not in self._path):
-            raise ValueError(f"not an http:// URL: {url}")
+            raise ValueError(f"not an http:// or https:// URL: {url}")
         self._timeout = timeout
+        identity = identity or Identity()
+        self._headers = {"Content-Type": "application/json"}
+        if identity.token:
+            if not (identity.token.isascii() and identity.token.isprintable()):
+                raise ValueError("a token is printable ASCII")
+            self._headers["Authorization"] = f"Bearer {identity.token}"
+        self._tls = _context(identity) if parts.scheme == "https" else None
 
     def dialogs(self) -> list[Dialog]:
         """See Backend."""
@@ -89,6 +122,8 @@ class HttpBackend:
     def _call(self, method: str, *params: object) -> object:
         request = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
         status, body = self._post(json.dumps(request).encode())
+        if status == 401:
+            raise BackendError(f"{self.url}: the daemon wants a valid token (--token)")
         try:
             reply = json.loads(body)
         except (ValueError, RecursionError):
@@ -107,10 +142,16 @@ class HttpBackend:
     def _no_answer(self, status: int) -> NoReturn:
         raise BackendError(f"{self.url}: no JSON-RPC answer (HTTP status {status})") from None
 
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port, timeout = self._host, self._port, self._timeout
+        if self._tls is None:
+            return http.client.HTTPConnection(host, port, timeout=timeout)
+        return http.client.HTTPSConnection(host, port, timeout=timeout, context=self._tls)
+
     def _post(self, request: bytes) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+        connection = self._connection()
         try:
-            connection.request("POST", self._path, request, {"Content-Type": "application/json"})
+            connection.request("POST", self._path, request, self._headers)
             response = connection.getresponse()
             body = response.read(_MAX_REPLY)
             if response.length or not response.isclosed():
