@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dlgmgmt.commands.binding import Argument
 from dlgmgmt.commands.dispatcher import Caller, Dispatcher
 from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
+from dlgmgmt.commands.registry import Command
 from dlgmgmt.commands.results import Listing, Result
 from dlgmgmt.interfaces.access import UNAUTHORIZED
 from dlgmgmt.interfaces.binrpc_codec import (
@@ -110,9 +111,9 @@ class Answers:
         cookie, method, _ = request
         shown = ascii(method[:_SHOWN])
         try:
-            result = self._dispatcher.call(
-                MgmtProtocol.RPC, method, list(_arguments(request)), caller
-            )
+            command = self._dispatcher.registry.lookup(MgmtProtocol.RPC, method)
+            arguments = list(_arguments(request, command))
+            result = self._dispatcher.call(MgmtProtocol.RPC, method, arguments, caller)
             return await _reply(cookie, result, limit)
         except CommandError as error:
             return fault(cookie, *fault_of(error, method))
@@ -123,14 +124,32 @@ class Answers:
             return fault(cookie, _FAILED, "Internal error")
 
 
-def _arguments(request: Request) -> Iterator[Argument]:
-    """The arguments by their places, or by their names where a structure of them is all."""
+def _arguments(request: Request, command: Command | None) -> Iterator[Argument]:
+    """The arguments by their places, or by their names.
+
+    By names where a structure of them is all that there is, or where all are texts such as
+    "limit=50" and the command could do without any. kamcmd sends no structures, and such commands
+    have too many parameters to be told by places. A required one may be a phone's own text, a
+    Call-ID, which must not be read so.
+    """
     values = request.arguments
     if len(values) == 1 and isinstance(values[0], dict):
         yield from values[0].items()
-    else:
-        for value in values:
-            yield None, value
+        return
+    names = _optional_names(command)
+    pairs = [value.partition("=") for value in values if isinstance(value, str)]
+    if len(pairs) == len(values) and all(sign and name in names for name, sign, _ in pairs):
+        yield from ((name, value) for name, _, value in pairs)
+        return
+    for value in values:
+        yield None, value
+
+
+def _optional_names(command: Command | None) -> frozenset[str]:
+    """What parameters may be called; nothing if one of them is required."""
+    if command is None or any(param.required for param in command.params):
+        return frozenset()
+    return frozenset(name for param in command.params for name in (param.name, *param.aliases))
 
 
 async def _reply(cookie: int, result: Result, limit: int) -> bytes:

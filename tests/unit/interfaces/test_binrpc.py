@@ -42,6 +42,19 @@ async def test_calls_are_listed_looked_up_and_ended(doors: Open, kind: str) -> N
         assert await client.receive() == (FAULT, 9, [404, "Dialog not found"])
 
 
+async def test_parameters_by_name_from_a_command_line(doors: Open) -> None:
+    async with doors(calls=1) as open_doors:
+        client = await open_doors.stream()
+        await client.send(call("dlg.briefing", "fields=c"))
+        ((brief,),) = (await client.receive())[2:]
+        assert [*brief] == ["h_entry", "h_id", "call-id"]
+        # A required parameter may be a phone's own text, and is never taken apart.
+        open_doors.house.invite("callid=call-0@ref", "uac-x")
+        await client.send(call("dlg.dlg_list", "callid=call-0@ref"))
+        ((dialog,),) = (await client.receive())[2:]
+        assert dialog["caller"]["tag"] == "uac-x"
+
+
 @pytest.mark.parametrize(
     ("packet", "answer"),
     [
