@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import get_args
 
 from dlgmgmt.config import values as v
 from dlgmgmt.config.values import Reader, Refused, as_text, require
@@ -15,7 +14,7 @@ from dlgmgmt.sip.settings import Listener, Network
 MAX_NETWORKS = 1024
 
 _DNS_PORT = 53
-_DOOR_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+_DOOR_KINDS: tuple[Kind, ...] = ("unixs", "unixd", "tcp", "udp")
 
 
 def one_listener() -> Reader:
@@ -129,18 +128,22 @@ def _path(value: object) -> str:
     return text
 
 
-def door_sockets(*, loopback: bool = True) -> Reader:
+def door_sockets(*, loopback: bool = True, kinds: tuple[Kind, ...] = _DOOR_KINDS) -> Reader:
     """Sockets of a door: files with rights, and addresses.
 
-    loopback: those of this machine alone, for the door asks nobody who he is.
+    loopback: those of this machine alone, for the door asks nobody who he is. kinds: the door's.
     """
+    known: dict[str, Kind] = {kind: kind for kind in kinds}
+    files = [kind for kind in kinds if kind.startswith("unix")]
+    inet = [kind for kind in kinds if kind not in files]
+    examples = f'["{files[0]}:/run/dlgmgmt/ctl", "{inet[0]}:127.0.0.1:2049"]'
 
     def one(value: object) -> SocketAddress:
         text, _, rest = as_text(value).partition(":")
-        kind = _DOOR_KINDS.get(text)
+        kind = known.get(text)
         if kind is None:
             raise ValueError
-        if kind in ("unixs", "unixd"):
+        if kind in files:
             path = v.absolute_path().read(rest)
             require(len(os.fsencode(path)) <= MAX_UNIX_PATH)
             return SocketAddress(kind, path=path)
@@ -161,8 +164,7 @@ def door_sockets(*, loopback: bool = True) -> Reader:
 
     return Reader(
         read,
-        "a list of at most 32 different sockets, unixs or unixd and an absolute path of at most "
-        f"{MAX_UNIX_PATH} bytes, tcp or udp and a numeric address"
-        f"{' of this machine' if loopback else ''}, "
-        'such as ["unixs:/run/dlgmgmt/ctl", "tcp:127.0.0.1:2049"]',
+        f"a list of at most 32 different sockets, {' or '.join(files)} and an absolute path of at "
+        f"most {MAX_UNIX_PATH} bytes, {' or '.join(inet)} and a numeric address"
+        f"{' of this machine' if loopback else ''}, such as {examples}",
     )

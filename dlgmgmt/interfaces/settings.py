@@ -7,7 +7,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["unixs", "unixd", "tcp", "udp"]
+Kind = Literal["unixs", "unixd", "unix", "tcp", "udp"]
 
 MAX_UNIX_PATH = 107
 """Bytes of the path of a unix socket (unix(7))."""
@@ -70,8 +70,8 @@ class AccessSettings:
 class SocketAddress:
     """Where a door listens.
 
-    kind: unix stream, unix datagram, TCP or UDP. path: of a unix socket. host: numeric, without
-    brackets. port: 0 takes any free one.
+    kind: unix stream, unix datagram, the same where a door has no other ("unix"), TCP or UDP. path:
+    of a unix socket. host: numeric, without brackets. port: 0 takes any free one.
     """
 
     kind: Kind
@@ -99,6 +99,32 @@ class FileRights:
     mode: int = 0o660
     user: str | None = None
     group: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class MiDatagramSettings:
+    """The sockets that take MI in datagrams, and what one client may use.
+
+    listen: the sockets; none by default. socket_mode, socket_user, socket_group: of the unix
+    sockets, owners by name or number, None for as they come. max_request: bytes of one request.
+    max_reply: bytes of one reply; kamunix takes no larger one, and UDP carries a little less.
+    max_pending: requests of each socket that are being answered at once. write_deadline: seconds
+    for a client to take a reply.
+    """
+
+    listen: tuple[SocketAddress, ...] = ()
+    socket_mode: int = 0o660
+    socket_user: str | None = None
+    socket_group: str | None = None
+    max_request: int = 65_536
+    max_reply: int = 65_536
+    max_pending: int = 64
+    write_deadline: float = 2.0
+
+    @property
+    def rights(self) -> FileRights:
+        """Who may use the unix sockets."""
+        return FileRights(self.socket_mode, self.socket_user, self.socket_group)
 
 
 @dataclass(slots=True, frozen=True)
