@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from dlgmgmt.commands.errors import Failure, MgmtProtocol
@@ -10,6 +11,25 @@ from dlgmgmt.commands.registry import Command, Param, Registry
 from dlgmgmt.commands.schemas import Schema
 
 TITLE: Final = "dlgmgmt"
+
+STATUSES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        200: "the answer, or the answers to a batch in its order; errors of commands too",
+        204: "nothing but notifications was sent",
+        400: "no HTTP request",
+        401: "a token is needed, or the one that was shown is unknown",
+        403: "the Host or Origin header names another site",
+        404: "nothing is served at this path",
+        405: "the path does not take this method",
+        408: "the request did not arrive in time",
+        413: "the body is too large",
+        415: "neither JSON nor msgpack, or compressed",
+        429: "too many requests or connections of this client",
+        431: "the request line or the headers are too long, or too many",
+        503: "too many connections",
+    }
+)
+"""What a status of HTTP means here; the answer to a command says the rest."""
 
 _RPC = MgmtProtocol.RPC
 
@@ -41,10 +61,16 @@ def _failures(command: Command) -> Iterator[Failure]:
         if any(param.required for param in command.params):
             yield Failure.TOO_FEW
         yield Failure.BAD_VALUE
-    if not any(param.variadic for param in command.params):
+    if not _takes_more(command):
         yield Failure.TOO_MANY
     yield Failure.UNKNOWN_PARAMETER
     yield from command.failures
+
+
+def _takes_more(command: Command) -> bool:
+    """Whether further positional values are taken, or dropped."""
+    variadic = any(param.variadic for param in command.params)
+    return variadic or _RPC in command.ignore_extra
 
 
 def value_schema(param: Param) -> Schema:
@@ -60,7 +86,7 @@ def value_schema(param: Param) -> Schema:
         else {
             "anyOf": [
                 {"type": "string"},
-                {"type": "integer", "minimum": -(2**63), "maximum": 2**64 - 1},
+                {"type": "integer", "minimum": 1 - 2**64, "maximum": 2**64 - 1},
             ]
         }
     )
@@ -82,7 +108,7 @@ def _positional(command: Command) -> Schema:
         schema["prefixItems"] = [value_schema(param) for param in params]
     if params and params[-1].variadic:
         schema["items"] = value_schema(params[-1])
-    else:
+    elif not _takes_more(command):
         schema["maxItems"] = len(params)
     return schema
 

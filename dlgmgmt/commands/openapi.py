@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from dlgmgmt import __version__
-from dlgmgmt.commands.contract import TITLE, described, methods, params_schema
+from dlgmgmt.commands.contract import STATUSES, TITLE, described, methods, params_schema
 from dlgmgmt.commands.openrpc import openrpc_document
 from dlgmgmt.commands.registry import Command, Registry
 from dlgmgmt.commands.rows import build_registry
@@ -44,32 +45,13 @@ _RETRY: Final = {
     }
 }
 
-_RESPONSES: Final[dict[str, dict[str, Any]]] = {
-    "400": {"description": "no HTTP request, or one with a header that is too long"},
-    "401": {
-        "description": "a token is needed, or the one that was shown is unknown",
-        "headers": {
-            "WWW-Authenticate": {
-                "description": "how to show it",
-                "schema": {"type": "string"},
-            }
-        },
-    },
-    "403": {"description": "the Host or Origin header names another site"},
-    "404": {"description": "nothing is served at this path"},
-    "405": {
-        "description": "the path does not take this method",
-        "headers": {
-            "Allow": {"description": "the methods that it takes", "schema": {"type": "string"}}
-        },
-    },
-    "408": {"description": "the request did not arrive in time"},
-    "413": {"description": "the body is too large"},
-    "415": {"description": "neither JSON nor msgpack, or compressed"},
-    "429": {"description": "too many requests of this client", "headers": _RETRY},
-    "503": {"description": "too many connections", "headers": _RETRY},
+_HEADERS: Final[dict[int, dict[str, Any]]] = {
+    401: {"WWW-Authenticate": {"description": "how to show it", "schema": {"type": "string"}}},
+    405: {"Allow": {"description": "the methods that it takes", "schema": {"type": "string"}}},
+    429: _RETRY,
+    503: _RETRY,
 }
-_ANYWHERE: Final = ("400", "401", "403", "408", "429", "503")
+_ANYWHERE: Final = ("400", "401", "403", "408", "429", "431", "503")
 
 
 def _component(name: str) -> str:
@@ -175,18 +157,25 @@ def _call(registry: Registry, operation: str) -> dict[str, Any]:
         "responses": _answers(
             {
                 "200": {
-                    "description": "the answer, or the answers to a batch in its order",
+                    "description": STATUSES[200],
                     "content": {
                         "application/json": {"schema": reply},
                         "application/msgpack": {"schema": reply},
                     },
                 },
-                "204": {"description": "nothing but notifications was sent"},
+                "204": {"description": STATUSES[204]},
             },
             "413",
             "415",
         ),
     }
+
+
+def _refusals() -> Iterator[tuple[str, dict[str, Any]]]:
+    for code, meaning in STATUSES.items():
+        if code >= 400:
+            headers = {"headers": _HEADERS[code]} if code in _HEADERS else {}
+            yield str(code), {"description": meaning, **headers, "content": _TEXT}
 
 
 def _page(operation: str, summary: str, kind: str, schema: Schema) -> dict[str, Any]:
@@ -219,9 +208,7 @@ def openapi_document(registry: Registry) -> dict[str, Any]:
         },
         "components": {
             "schemas": _schemas(registry),
-            "responses": {
-                code: {**response, "content": _TEXT} for code, response in _RESPONSES.items()
-            },
+            "responses": dict(_refusals()),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "certificate": {"type": "mutualTLS"},

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dlgmgmt import __version__
-from dlgmgmt.commands.contract import TITLE, errors
+from dlgmgmt.commands.contract import STATUSES, TITLE, errors
 from dlgmgmt.commands.registry import Command, Param, Registry
 from dlgmgmt.commands.schemas import SCHEMAS, Schema
 
@@ -44,22 +44,6 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What the page is to be sent with."""
-
-_STATUSES: Final = (
-    (200, "A JSON-RPC response, or an array of them for a batch; errors of commands too."),
-    (204, "Nothing but notifications was sent."),
-    (400, "This is no HTTP request, or one of its headers is too long."),
-    (401, "A token is needed, or the one that was shown is unknown."),
-    (403, "The Host or Origin header names another site."),
-    (404, "Nothing is served at this path."),
-    (405, "The path does not take this method."),
-    (408, "The request did not arrive in time."),
-    (413, "The body is too large."),
-    (415, "The body is neither JSON nor msgpack, or is compressed."),
-    (429, "Too many requests of this client; Retry-After says when to try again."),
-    (503, "Too many connections."),
-)
-
 
 # Without the icon a browser asks for /favicon.ico.
 _HEAD: Final = f"""<!DOCTYPE html>
@@ -96,7 +80,7 @@ def page(registry: Registry) -> str:
 
 def _introduction() -> str:
     statuses = _table(
-        ("status", "meaning"), ((str(code), escape(text)) for code, text in _STATUSES)
+        ("status", "meaning"), ((str(code), escape(text)) for code, text in STATUSES.items())
     )
     return (
         "<p>Every command is called by JSON-RPC 2.0: POST to <code>/RPC</code> or "

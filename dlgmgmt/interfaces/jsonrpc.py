@@ -7,7 +7,6 @@ library as it comes lets one bad member fail its whole batch, and shows exceptio
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -137,7 +136,7 @@ def is_id(value: object) -> bool:
         return True
     if type(value) is int:
         return _MIN_ID <= value <= _MAX_ID
-    return isinstance(value, float) and math.isfinite(value)
+    return isinstance(value, float) and _MIN_ID <= value <= _MAX_ID
 
 
 def _fault(request: dict[Any, Any]) -> str:
