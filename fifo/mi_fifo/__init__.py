@@ -1,4 +1,4 @@
-"""The MI FIFO of Kamailio 4.4: framing, reply tree, server and client.
+"""The MI FIFO of Kamailio 4.4: framing, reply tree, server and client; and MI in datagrams.
 
 It knows nothing of what the commands do; ``../PROTOCOL.md`` describes what is on the wire.
 """
@@ -6,6 +6,7 @@ It knows nothing of what the commands do; ``../PROTOCOL.md`` describes what is o
 from __future__ import annotations
 
 from mi_fifo.client import MiAnswer, call
+from mi_fifo.datagram import encode_datagram, parse_datagram, render_datagram
 from mi_fifo.errors import (
     AccessDenied,
     DaemonUnavailable,
@@ -18,7 +19,8 @@ from mi_fifo.errors import (
     ReplyTimeout,
     RequestUnsendable,
 )
-from mi_fifo.grammar import Limits, MiBadRequest, MiParam, MiRequest, RequestParser, encode_request
+from mi_fifo.grammar import Limits, MiBadRequest, MiRequest, RequestParser, encode_request
+from mi_fifo.params import MiParam
 from mi_fifo.reply import (
     MiNode,
     MiRendered,
@@ -64,10 +66,13 @@ __all__ = [
     "call",
     "command_failed",
     "command_not_available",
+    "encode_datagram",
     "encode_request",
     "escape",
+    "parse_datagram",
     "parse_error",
     "parse_tree",
     "prerender",
     "render",
+    "render_datagram",
 ]

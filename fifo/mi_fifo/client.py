@@ -21,7 +21,8 @@ from mi_fifo.errors import (
     ReplyTimeout,
     RequestUnsendable,
 )
-from mi_fifo.grammar import Limits, MiParam, encode_request
+from mi_fifo.grammar import Limits, encode_request
+from mi_fifo.params import MiParam
 
 _READ_SIZE = 65_536
 

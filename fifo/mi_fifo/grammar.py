@@ -14,19 +14,15 @@ from enum import Enum
 from typing import NamedTuple
 
 from mi_fifo.errors import RequestUnsendable
+from mi_fifo.params import BLANKS, BadParam, MiParam, ParamReader, encode_param, has_control
+from mi_fifo.params import text as _text
 
-_BLANKS = b" \t\r"
 # How a line looks that begins a command wherever it stands, even within an unfinished one.
 _COMMAND_START = re.compile(rb':[A-Za-z_][\w.]*:[^/:\s"\\]*\Z')
 # Two command lines in one: the first writer never wrote its newline.
 _GLUED = re.compile(rb":[^:]*:[^:]+(:[A-Za-z_][\w.]*:[^:]+)\Z")
 _NAME = rb'[^/.\\"\x00-\x20\x7f]+'
 _REPLY_NAME = re.compile(_NAME + rb"\Z")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-# A value such as a Call-ID with an IPv6 host holds "::" too: only an identifier is a name.
-_NAMED = re.compile(rb"([A-Za-z_][\w.-]*)?::[ \t]*(.*)\Z", re.DOTALL)
-_CLOSING_QUOTE = re.compile(rb'(?<!\\)"')
-_SAFE_VALUE = re.compile(r"[A-Za-z0-9_@.+-]+")
 # Of a line beyond every limit only the end is kept: its reply name.
 _TAIL = 256
 
@@ -42,13 +38,6 @@ class Limits:
     first_line: int = 1024
     params: int = 8192
     reply_name: int = 128
-
-
-class MiParam(NamedTuple):
-    """One parameter. name: None for a bare value. Bytes that are no UTF-8 are surrogate-escaped."""
-
-    name: str | None
-    value: str
 
 
 class MiRequest(NamedTuple):
@@ -82,10 +71,6 @@ class _State(Enum):
     RESYNC = "behind a broken command"
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
-
-
 def parse_error_text(command: str, detail: str = "") -> str:
     """The text of ``400 parse error in command 'x'``; ``detail`` follows a colon."""
     return f"parse error in command '{command}'" + (f": {detail}" if detail else "")
@@ -117,10 +102,7 @@ class RequestParser:
         self._now = 0.0
         self._command = ""
         self._reply_name = ""
-        self._params: list[MiParam] = []
-        self._used = 0
-        self._quote = bytearray()
-        self._quote_name: str | None = None
+        self._params = ParamReader(self._limits.params)
         self._blank_in_quote = False
         self._events: list[Event] = []
 
@@ -177,7 +159,7 @@ class RequestParser:
         elif self._state is _State.RESYNC:
             line = b""
         self._rest(_State.IDLE)
-        if line.strip(_BLANKS):
+        if line.strip(BLANKS):
             self._first_line(line, cut)
             if self._state is _State.PARAMS:
                 self._fail_unfinished()
@@ -193,8 +175,7 @@ class RequestParser:
         self._state = state
         self._since = None if state is _State.IDLE else self._now
         self._quiet_since = None
-        self._params = []
-        self._quote.clear()
+        self._params = ParamReader(self._limits.params)
 
     def _bad(self, cause: str, text: str, reason: str, reply_name: str | None) -> None:
         self._events.append(MiBadRequest(cause, text, reason, reply_name))
@@ -214,10 +195,10 @@ class RequestParser:
     def _starts_command(self, line: bytes, cut: int) -> bool:
         if cut or len(line) + 1 >= self._limits.first_line:
             return False
-        return _COMMAND_START.match(line.rstrip(_BLANKS)) is not None
+        return _COMMAND_START.match(line.rstrip(BLANKS)) is not None
 
     def _line(self, line: bytes, cut: int) -> None:
-        blank = not cut and not line.strip(_BLANKS)
+        blank = not cut and not line.strip(BLANKS)
         if self._state is _State.IDLE:
             if not blank:
                 self._first_line(line, cut)
@@ -234,24 +215,21 @@ class RequestParser:
         if blank and self._state is _State.PARAMS:
             self._finish(crlf=b"\r" in line)
             return
-        self._used += cut + len(line) + 1
-        if self._used >= self._limits.params:
-            self._fail("too_long", f"parameters of {self._limits.params} bytes or more")
+        try:
+            self._params.line(line, cut)
+        except BadParam as bad:
+            self._fail(bad.cause, str(bad))
             if blank:
                 self._rest(_State.IDLE)
-        elif _CONTROL.search(line):
-            self._fail("binary", "a control character in a parameter")
-        elif self._state is _State.QUOTED:
-            self._blank_in_quote = blank
-            self._quoted(line)
-        else:
-            self._parameter(line)
+            return
+        self._state = _State.QUOTED if self._params.quoted else _State.PARAMS
+        self._blank_in_quote = blank
 
     def _finish(self, *, crlf: bool) -> None:
         if crlf:
             self._fail("crlf", "its lines end in CRLF instead of LF", tell=True)
         else:
-            request = MiRequest(self._command, tuple(self._params), self._reply_name)
+            request = MiRequest(self._command, tuple(self._params.params), self._reply_name)
             self._events.append(request)
         self._rest(_State.IDLE)
 
@@ -263,7 +241,7 @@ class RequestParser:
         """The reply name of a line that is no command line: what follows its last colon."""
         if len(line) > self._line_bound:  # as short as if it had come in pieces
             line = line[-_TAIL:]
-        before, _, name = line.rstrip(_BLANKS).rpartition(b":")
+        before, _, name = line.rstrip(BLANKS).rpartition(b":")
         return self._usable(name) if before else None
 
     def _usable(self, name: bytes) -> str | None:
@@ -277,7 +255,7 @@ class RequestParser:
             tail = line[-_TAIL:] if cut else line
             self._bad_first_line("line_too_long", reason, self._salvage(tail))
             return
-        line = line.rstrip(_BLANKS)
+        line = line.rstrip(BLANKS)
         if not line.startswith(b":"):
             self._bad_first_line("no_colon", "it does not start with ':'", self._salvage(line))
             return
@@ -303,59 +281,12 @@ class RequestParser:
             reason = "no usable reply name" if name else "an empty reply name"
             self._bad_first_line("reply_name", reason, None)
             return
-        if _CONTROL.search(command) or b"\r" in command:
+        if has_control(command) or b"\r" in command:
             self._bad_first_line("binary", "a control character in it", reply_name)
             return
         self._rest(_State.PARAMS)
         self._command = _text(command)
         self._reply_name = reply_name
-        self._used = 0
-
-    def _parameter(self, line: bytes) -> None:
-        value = line.lstrip(_BLANKS)
-        name: str | None = None
-        named = _NAMED.match(value)
-        if named:
-            name = _text(named[1]) if named[1] else None
-            value = named[2]
-        if value.startswith(b'"'):
-            self._state = _State.QUOTED
-            self._blank_in_quote = False
-            self._quote_name = name
-            self._quoted(value[1:])
-            return
-        value = value.rstrip(_BLANKS)
-        if b'"' in value:
-            self._fail("quote", "a quote within an unquoted value")
-        elif b"\r" in value:
-            self._fail("binary", "a carriage return within an unquoted value")
-        else:
-            self._params.append(MiParam(name, _text(value)))
-
-    def _quoted(self, part: bytes) -> None:
-        closing = _CLOSING_QUOTE.search(part)
-        if not closing:
-            self._quote += part + b"\n"
-            return
-        value = bytes(self._quote) + part[: closing.start()]
-        if part[closing.end() :].strip(_BLANKS):
-            self._fail("quote", "text behind a closing quote")
-        elif not value:
-            self._fail("quote", "an empty quoted value")
-        else:
-            self._params.append(MiParam(self._quote_name, _text(value.replace(b'\\"', b'"'))))
-            self._state = _State.PARAMS
-            self._quote.clear()
-
-
-def _encode_param(param: MiParam) -> str:
-    head = f"{param.name}::" if param.name is not None else ""
-    value = param.value
-    # A backslash before the closing quote would escape it: such a value goes bare.
-    if _SAFE_VALUE.fullmatch(value) or value.endswith("\\") or not value:
-        return f"{head}{value}\n"
-    escaped = value.replace('"', '\\"')
-    return f'{head}"{escaped}"\n'
 
 
 def encode_request(
@@ -367,7 +298,7 @@ def encode_request(
     character, a line within a value that looks like a command line, a limit exceeded.
     """
     request = MiRequest(command, tuple(params), reply_name)
-    lines = [f":{command}:{reply_name}\n", *map(_encode_param, request.params), "\n"]
+    lines = [f":{command}:{reply_name}\n", *map(encode_param, request.params), "\n"]
     try:
         data = "".join(lines).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
