@@ -24,9 +24,11 @@ from dlgmgmt.cli.text import complain
 from dlgmgmt.commands.context import CommandContext, StatisticsProvider
 from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.commands.rows import build_registry
+from dlgmgmt.commands.system import SipSocket, System
 from dlgmgmt.config import Config, ConfigError, Problem
 from dlgmgmt.config.reload import Reloader
 from dlgmgmt.config.rundir import RunDirectoryError, private_directory
+from dlgmgmt.config.schema import PARAMETERS
 from dlgmgmt.demo import Demo
 from dlgmgmt.dialog.callbacks import Callbacks, DialogHandle
 from dlgmgmt.dialog.events import EventType
@@ -106,6 +108,7 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
             describe=lambda dialog: callbacks.context(DialogHandle(dialog)),
             force=functools.partial(force, table),
             bridging=engine.calls,
+            system=System(lambda: _sip_sockets(engine), parameters=PARAMETERS),
         ),
         demo=demo,
     )
@@ -259,7 +262,9 @@ def _json_rpc(config: Config, dispatcher: Dispatcher) -> JsonRpc:
 
 def _door_settings(config: Config, *, demo: bool) -> DoorSettings:
     """The settings of the doors; a demo opens them all without being told to."""
-    settings = DoorSettings(config.binrpc, config.jsonrpc_fifo, config.jsonrpc_sock)
+    settings = DoorSettings(
+        config.binrpc, config.jsonrpc_fifo, config.jsonrpc_sock, config.mi_datagram
+    )
     if not demo:
         return settings
     if not config.fifo.fifo_name.startswith(f"{config.run_dir}/"):
@@ -296,7 +301,8 @@ def _announce(config: Config, engine: SipEngine, management: _Management, *, dem
     scheme = "http" if config.http.certificate is None else "https"
     url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/RPC"
     sip = " ".join(f"sip={name}" for name in engine.listeners)
-    more = "".join(f" binrpc={address}" for address in doors.binrpc.addresses)
+    more = "".join(f" mi={address}" for address in doors.mi_datagram.addresses)
+    more += "".join(f" binrpc={address}" for address in doors.binrpc.addresses)
     more += "".join(f" jsonrpc={address}" for address in doors.jsonrpc)
     print(f"ready {sip} fifo={config.fifo.fifo_name} http={url}{more}", flush=True)  # noqa: T201 - the contract
     if demo:
@@ -304,6 +310,7 @@ def _announce(config: Config, engine: SipEngine, management: _Management, *, dem
             "",
             f"  SIP    {', '.join(engine.listeners)}",
             f"  FIFO   {config.fifo.fifo_name} (replies in {config.fifo.reply_dir})",
+            f"  MI     {', '.join(map(str, doors.mi_datagram.addresses))}",
             f"  HTTP   {url}",
             f"  JSON   {', '.join(doors.jsonrpc)}",
             f"  BINRPC {', '.join(map(str, doors.binrpc.addresses))}",
@@ -317,6 +324,10 @@ def _announce(config: Config, engine: SipEngine, management: _Management, *, dem
             "",
         ):
             print(line, flush=True)  # noqa: T201 - for a person
+
+
+def _sip_sockets(engine: SipEngine) -> list[SipSocket]:
+    return [SipSocket(sock.kind, sock.host, sock.port) for sock in engine.sockets]
 
 
 def _call_statistics(engine: SipEngine, table: DialogTable) -> Sequence[tuple[str, int]]:

@@ -13,10 +13,12 @@ from dlgmgmt.interfaces.jsonrpc import JsonRpc
 from dlgmgmt.interfaces.jsonrpc_fifo import DOOR as FIFO_DOOR
 from dlgmgmt.interfaces.jsonrpc_fifo import JsonFifo
 from dlgmgmt.interfaces.jsonrpc_sock import JsonSockets
+from dlgmgmt.interfaces.mi_datagram import MiDatagrams
 from dlgmgmt.interfaces.settings import (
     BinrpcSettings,
     JsonFifoSettings,
     JsonSockSettings,
+    MiDatagramSettings,
     SocketAddress,
 )
 from mi_fifo import FifoError
@@ -24,6 +26,7 @@ from mi_fifo import FifoError
 _BINRPC_PORT = 2049
 """The one that kamcmd takes for granted."""
 _UDP_PORT, _TCP_PORT = 8090, 8091
+_MI_PORT = 8033
 
 
 class DoorError(Exception):
@@ -37,6 +40,7 @@ class DoorSettings:
     binrpc: BinrpcSettings
     jsonrpc_fifo: JsonFifoSettings
     jsonrpc_sock: JsonSockSettings
+    mi_datagram: MiDatagramSettings
 
     def for_demo(self, run_dir: Path) -> DoorSettings:
         """With every door open, in the run directory, unless the configuration opens others."""
@@ -50,7 +54,12 @@ class DoorSettings:
         if not sock.listen:
             listen = _demo_sockets(run_dir, ("rpcs.sock", "rpc.sock"), (_TCP_PORT, _UDP_PORT))
             sock = replace(sock, listen=listen)
-        return DoorSettings(binrpc, fifo, sock)
+        mi = self.mi_datagram
+        if not mi.listen:
+            unix = SocketAddress("unix", path=str(run_dir / "mi.sock"))
+            udp = SocketAddress("udp", host="127.0.0.1", port=_MI_PORT)
+            mi = replace(mi, listen=(unix, udp))
+        return DoorSettings(binrpc, fifo, sock, mi)
 
 
 def _demo_sockets(
@@ -74,6 +83,7 @@ class Doors:
         self.settings = settings
         self.binrpc = BinrpcServer(settings.binrpc, dispatcher, access)
         self.jsonrpc_sock = JsonSockets(settings.jsonrpc_sock, rpc, access)
+        self.mi_datagram = MiDatagrams(settings.mi_datagram, dispatcher, access)
         self.jsonrpc_fifo: JsonFifo | None = None
         if settings.jsonrpc_fifo.fifo_name:
             caller = Caller("JSON FIFO", ALL_PERMISSIONS, door=FIFO_DOOR)
@@ -84,6 +94,7 @@ class Doors:
         groups: dict[str, StatisticsProvider] = {
             "binrpc": self.binrpc.counters,
             "jsonrpc_sock": self.jsonrpc_sock.counters,
+            "mi_datagram": self.mi_datagram.counters,
         }
         if self.jsonrpc_fifo is not None:
             groups["jsonrpc_fifo"] = self.jsonrpc_fifo.statistics
@@ -106,6 +117,8 @@ class Doors:
                 await self.jsonrpc_fifo.start()
             name = "jsonrpc_sock"
             await self.jsonrpc_sock.start()
+            name = "mi_datagram"
+            await self.mi_datagram.start()
         except FifoError as error:
             raise DoorError(f"{name}: {error}") from error
         except OSError as error:
@@ -113,6 +126,7 @@ class Doors:
 
     async def stop(self) -> None:
         """Close them, those too that were never opened."""
+        await self.mi_datagram.stop()
         await self.jsonrpc_sock.stop()
         if self.jsonrpc_fifo is not None:
             await self.jsonrpc_fifo.stop()

@@ -14,6 +14,7 @@ from dlgmgmt.interfaces.settings import (
     BinrpcSettings,
     HttpSettings,
     JsonSockSettings,
+    MiDatagramSettings,
     SocketAddress,
     is_loopback,
 )
@@ -61,11 +62,14 @@ def check_doors(
     reader: TableReader,
     http: HttpSettings,
     sock: JsonSockSettings,
-    binrpc: BinrpcSettings,
+    tokenless: tuple[MiDatagramSettings, BinrpcSettings],
     access: AccessSettings,
     credentials: Credentials | None,
 ) -> None:
-    """Note what would be open to whoever comes, and what nobody could use."""
+    """Note what would be open to whoever comes, and what nobody could use.
+
+    tokenless: doors whose protocols have no place for a token.
+    """
     far = [("http", SocketAddress("tcp", host=http.host, port=http.port))]
     far += [("jsonrpc_sock", one) for one in sock.listen]
     for table, one in far:
@@ -82,12 +86,17 @@ def check_doors(
                 "tokens can be read on their way"
             )
     closed = credentials is not None and access.loopback_role in (None, "none")
-    for one in binrpc.listen:
-        if closed and not one.path:
-            path = ("binrpc", "listen")
-            why = "BINRPC has no place for a token"
-            allowed = "unix sockets, or any on loopback with access.loopback_role"
-            reader.problem(path, refusal("binrpc.listen", str(one), why, allowed))
+    mi, binrpc = tokenless
+    for table, protocol, listen in (
+        ("mi_datagram", "MI", mi.listen),
+        ("binrpc", "BINRPC", binrpc.listen),
+    ):
+        for one in listen:
+            if closed and not one.path:
+                why = f"{protocol} has no place for a token"
+                allowed = "unix sockets, or any on loopback with access.loopback_role"
+                refused = refusal(f"{table}.listen", str(one), why, allowed)
+                reader.problem((table, "listen"), refused)
 
 
 def http_files(reader: TableReader, good: dict[str, Any], source: Path | None) -> None:

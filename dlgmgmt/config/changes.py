@@ -36,8 +36,8 @@ FIXED: Final = MappingProxyType(
 )
 """Parameters that hold from the start to the end, by table.
 
-So do all of [sip.stream] and of the interfaces: [mi_fifo], [http], [jsonrpc_fifo], [jsonrpc_sock],
-[binrpc].
+So do all of [sip.stream] and of the interfaces: [mi_fifo], [mi_datagram], [http], [jsonrpc_fifo],
+[jsonrpc_sock], [binrpc].
 
 Of the profiles, new names are added at run time; what is removed or moved waits.
 """
@@ -82,6 +82,7 @@ def compare(old: Config, new: Config) -> Changes:
         sip=_guarded(old.sip, _kept(old.sip, new.sip, fixed["sip"] | {"stream"}), new.sip.listen),
         dialog=replace(dialog, **_profiles(old.dialog, new.dialog)),
         fifo=old.fifo,
+        mi_datagram=old.mi_datagram,
         http=old.http,
         jsonrpc_fifo=old.jsonrpc_fifo,
         jsonrpc_sock=old.jsonrpc_sock,
@@ -120,6 +121,7 @@ def _differences(old: Config, new: Config) -> Iterator[Change]:
         name = f"sip.{part}"
         yield from _table_differences(name, getattr(old.sip, part), getattr(new.sip, part))
     yield from _table_differences("mi_fifo", old.fifo, new.fifo)
+    yield from _table_differences("mi_datagram", old.mi_datagram, new.mi_datagram)
     yield from _table_differences("http", old.http, new.http)
     yield from _table_differences("jsonrpc_fifo", old.jsonrpc_fifo, new.jsonrpc_fifo)
     yield from _table_differences("jsonrpc_sock", old.jsonrpc_sock, new.jsonrpc_sock)

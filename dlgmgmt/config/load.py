@@ -21,6 +21,7 @@ from dlgmgmt.interfaces.settings import (
     HttpSettings,
     JsonFifoSettings,
     JsonSockSettings,
+    MiDatagramSettings,
 )
 from dlgmgmt.interfaces.tokens import Credentials
 from dlgmgmt.routing.settings import RoutingSettings
@@ -53,6 +54,7 @@ class Config:
     modparams: tuple[str, ...] = ()
     access: AccessSettings = field(default_factory=AccessSettings)
     credentials: Credentials | None = None
+    mi_datagram: MiDatagramSettings = field(default_factory=MiDatagramSettings)
 
     def prepare(self) -> None:
         """See to a plain user's run directory before anything is put into it.
@@ -117,8 +119,9 @@ class _Loader(TableReader):
         http = self._http(tables["http"], source)
         sock = JsonSockSettings(**tables["jsonrpc_sock"])
         binrpc = BinrpcSettings(**tables["binrpc"])
+        mi_datagram = MiDatagramSettings(**tables["mi_datagram"])
         access, credentials = access_settings(self, tables["access"], source, env)
-        check_doors(self, http, sock, binrpc, access, credentials)
+        check_doors(self, http, sock, (mi_datagram, binrpc), access, credentials)
         return Config(
             source,
             run_dir,
@@ -134,6 +137,7 @@ class _Loader(TableReader):
             self.modparams,
             access,
             credentials,
+            mi_datagram,
         )
 
     def _command_line(self, table: dict[str, Any]) -> None:

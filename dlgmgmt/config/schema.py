@@ -116,6 +116,19 @@ MI_FIFO: Table = MappingProxyType(
     }
 )
 
+MI_DATAGRAM: Table = MappingProxyType(
+    {
+        "listen": n.door_sockets(kinds=("unix", "udp")),
+        "socket_mode": v.octal_mode(),
+        "socket_user": v.user(),
+        "socket_group": v.group(),
+        "max_request": v.integer(1024, 1_048_576),
+        "max_reply": v.integer(8192, 16_777_216),
+        "max_pending": v.integer(1, 65_536),
+        "write_deadline": v.seconds(0.05, 600),
+    }
+)
+
 HTTP: Table = MappingProxyType(
     {
         "listen": v.host_port(),
@@ -242,6 +255,7 @@ TABLES: MappingProxyType[str, Table] = MappingProxyType(
     {
         "sip": SIP,
         "mi_fifo": MI_FIFO,
+        "mi_datagram": MI_DATAGRAM,
         "http": HTTP,
         "jsonrpc_fifo": JSONRPC_FIFO,
         "jsonrpc_sock": JSONRPC_SOCK,
@@ -260,3 +274,14 @@ WITHIN_SIP: MappingProxyType[str, Table] = MappingProxyType(
 
 SIP_LISTS: MappingProxyType[str, Table] = MappingProxyType({"route": ROUTE, "allow": ALLOW})
 """The arrays of tables within ``[sip]``."""
+
+PARAMETERS: tuple[tuple[str, str], ...] = tuple(
+    (name, parameter)
+    for tables in (
+        TABLES,
+        {f"sip.{name}": table for name, table in (WITHIN_SIP | SIP_LISTS).items()},
+    )
+    for name, table in tables.items()
+    for parameter in table
+)
+"""Table and name of every parameter."""

@@ -57,6 +57,7 @@ class DatagramSocket:
         self.limit = max_reply
         self.slow_readers = 0
         self.refused = 0
+        self.unnamed = 0
         if bound.address.kind == "udp":
             self.limit = min(max_reply, MAX_UDP)
         else:
@@ -94,6 +95,7 @@ class DatagramSocket:
 
     def _received(self, data: bytes, peer: Peer) -> None:
         if not peer:
+            self.unnamed += 1
             _LOG.info("%s: a request from a socket without a name cannot be answered", self.address)
             return
         if len(self._tasks) >= self._most:
