@@ -88,14 +88,25 @@ class RpcFramer:
             if scan is None:
                 return
             self._scan = scan
-            size = scan.end(self._buffer)
-            if (size or len(self._buffer)) > self._max:
-                raise FramingError(f"a message of more than {self._max} bytes", self._max)
+            size = self._end(scan)
             if not size:
                 return
             frame = Frame(scan.encoding, bytes(self._buffer[:size]))
             self._drop(size)
             yield frame
+
+    def _end(self, scan: _JsonScan | _PackedScan) -> int:
+        """Where the message at the start of the buffer ends, 0 if that has not come."""
+        try:
+            size = scan.end(self._buffer)
+        except FramingError as error:
+            # What is beyond the limit does not count, in whatever pieces it comes.
+            if error.at < self._max:
+                raise
+            size = self._max + 1
+        if (size or len(self._buffer)) > self._max:
+            raise FramingError(f"a message of more than {self._max} bytes", self._max)
+        return size
 
     def skip(self, at: int, begin: re.Pattern[bytes]) -> bytes:
         """Drop what is there up to the first ``begin`` from ``at`` on, or all; what was dropped."""

@@ -13,7 +13,7 @@ from tests.fuzz import run, sequence
 def main() -> int:
     """0 unless something was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("target", choices=("parser", "framing", "sequence", "binrpc"))
+    parser.add_argument("target", choices=(*run.TARGETS, "sequence"))
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seed", type=int, help="the same seed tries the same inputs")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="check a saved input")

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
-from tests.fuzz import binrpc, parser, stream
+from tests.fuzz import binrpc, jsonrpc, packed, parser, stream
 from tests.fuzz.cover import Coverage
 from tests.fuzz.mutate import Mutator, seeds
 
@@ -28,6 +28,10 @@ _MAX_CORPUS = 3000
 _REPORT = 60.0
 
 
+TARGETS = ("parser", "framing", "binrpc", "jsonrpc", "msgpack")
+"""Those that take bytes."""
+
+
 class Maker(Protocol):
     """Makes inputs."""
 
@@ -38,6 +42,13 @@ class Maker(Protocol):
 _MAKERS: dict[str, Callable[[random.Random, list[bytes]], Maker]] = {
     "framing": stream.Streams,
     "binrpc": binrpc.Requests,
+    "jsonrpc": jsonrpc.Requests,
+    "msgpack": packed.Packed,
+}
+_SEEDS: dict[str, Callable[[], list[bytes]]] = {
+    "binrpc": binrpc.seeds,
+    "jsonrpc": jsonrpc.seeds,
+    "msgpack": packed.seeds,
 }
 
 
@@ -64,7 +75,13 @@ class Outcome:
 
 def target(name: str) -> ModuleType:
     """The module of a target that takes bytes."""
-    return {"parser": parser, "framing": stream, "binrpc": binrpc}[name]
+    return {
+        "parser": parser,
+        "framing": stream,
+        "binrpc": binrpc,
+        "jsonrpc": jsonrpc,
+        "msgpack": packed,
+    }[name]
 
 
 def check(name: str, data: bytes) -> None:
@@ -84,7 +101,7 @@ def check(name: str, data: bytes) -> None:
 def fuzz(name: str, seconds: float, seed: int, folder: Path, *, quiet: bool = False) -> Outcome:
     """Run a target until the time is over or something is found."""
     rng = random.Random(seed)
-    corpus = list(binrpc.seeds()) if name == "binrpc" else seeds()
+    corpus = list(_SEEDS.get(name, seeds)())
     coverage = Coverage(*target(name).MODULES)
     for data in corpus:
         coverage.watch(functools.partial(check, name, data))

@@ -23,7 +23,7 @@ def _quiet() -> Iterator[None]:
     log.setLevel(old)
 
 
-@pytest.mark.parametrize("name", ["parser", "framing", "binrpc"])
+@pytest.mark.parametrize("name", run.TARGETS)
 def test_messages_and_streams(name: str, tmp_path: Path) -> None:
     outcome = run.fuzz(name, SECONDS, 1, tmp_path, quiet=True)
     assert outcome.finding is None, outcome.trace
