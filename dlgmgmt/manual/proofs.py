@@ -13,6 +13,12 @@ _RECOUNT = "tests/unit/dialog/test_recount.py"
 _CORE_CALLBACKS = "tests/unit/dialog/test_callbacks.py"
 _WIRE_CALLBACKS = "tests/unit/sip/test_callbacks.py"
 _API = "tests/unit/test_api.py"
+_LISTING = "tests/unit/commands/test_listing.py"
+_CALLS = "tests/unit/commands/test_calls.py"
+_FORMS = "tests/unit/interfaces/test_listing_forms.py"
+_MI_MODULE = "tests/unit/interfaces/test_mi_dialog_module.py"
+_SIP_COMMANDS = "tests/sip/test_dialog_commands.py"
+_SIP_RPC = "tests/sip/test_replay_rpc.py"
 _DISPATCHER = "tests/unit/commands/test_dispatcher.py"
 _HTTP = "tests/unit/interfaces/test_http.py"
 _MI = "tests/unit/interfaces/test_mi_binding.py"
@@ -31,6 +37,25 @@ _STATISTICS = dict.fromkeys(
 _MI_COMMANDS = {
     "dlg_list": node_ids(_SIP_MI, "test_empty_table", "test_early_call", "test_confirmed_call")
     + node_ids(_MI, "test_replies_are_those_of_ims_dialog"),
+    "dlg_list_ctx": node_ids(_SIP_COMMANDS, "test_context_of_a_script")
+    + node_ids(_MI_MODULE, "test_dialogs_are_the_recorded_ones")
+    + node_ids(
+        _LISTING,
+        "test_every_dialog_with_its_context",
+        "test_some_dialogs_with_their_context",
+        "test_context_of_what_is_not_there",
+    ),
+    "dlg_end_dlg": node_ids(_SIP_COMMANDS, "test_mi_ends_a_call_by_its_numbers")
+    + node_ids(_MI_MODULE, "test_end_dlg")
+    + node_ids(_CALLS, "test_every_name_of_end_dlg_ends_it", "test_mi_end_dlg_refusals"),
+    "profile_get_size": node_ids(_SIP_COMMANDS, "test_profiles_of_a_script")
+    + node_ids(_MI_MODULE, "test_replies_are_the_recorded_ones")
+    + node_ids(_LISTING, "test_profiles", "test_a_profile_that_is_not_configured"),
+    "profile_list_dlgs": node_ids(_SIP_COMMANDS, "test_profiles_of_a_script")
+    + node_ids(_MI_MODULE, "test_dialogs_are_the_recorded_ones")
+    + node_ids(_LISTING, "test_profiles", "test_a_profile_that_is_not_configured"),
+    "dlg_bridge": node_ids(_SIP_COMMANDS, "test_a_bridge_that_is_done")
+    + node_ids(_CALLS, "test_bridges", "test_addresses_that_cannot_be_bridged"),
     "dlg_terminate_dlg": node_ids(_SIP_MI, "test_early_call_ended", "test_wrong_tags")
     + node_ids(_SIP_KILLS, "test_answered"),
 }
@@ -41,6 +66,25 @@ _RPC_COMMANDS = {
         "test_a_call_is_listed_looked_up_and_ended",
         "test_an_empty_table_is_an_empty_array",
     ),
+    "dlg.list_ctx": node_ids(_SIP_COMMANDS, "test_context_of_a_script")
+    + node_ids(_SIP_RPC, "test_two_calls")
+    + node_ids(_LISTING, "test_every_dialog_with_its_context")
+    + node_ids(_FORMS, "test_context_is_the_last_member"),
+    "dlg.dlg_list_ctx": node_ids(_SIP_COMMANDS, "test_context_of_a_script")
+    + node_ids(_SIP_RPC, "test_two_calls")
+    + node_ids(
+        _LISTING, "test_some_dialogs_with_their_context", "test_context_of_what_is_not_there"
+    ),
+    "dlg.profile_get_size": node_ids(_SIP_COMMANDS, "test_profiles_of_a_script")
+    + node_ids(_SIP_RPC, "test_two_calls")
+    + node_ids(_LISTING, "test_profiles", "test_a_profile_that_is_not_configured"),
+    "dlg.profile_list": node_ids(_SIP_COMMANDS, "test_profiles_of_a_script")
+    + node_ids(_SIP_RPC, "test_two_calls")
+    + node_ids(_LISTING, "test_profiles", "test_a_profile_that_is_not_configured"),
+    "dlg.bridge_dlg": node_ids(
+        _SIP_COMMANDS, "test_a_bridge_that_is_done", "test_a_bridge_that_fails"
+    )
+    + node_ids(_CALLS, "test_bridges", "test_too_many_bridges"),
     "dlg.dlg_list": node_ids(_HTTP, "test_a_call_is_listed_looked_up_and_ended")
     + node_ids(_DISPATCHER, "test_what_is_not_found_is_an_error_in_mi_and_an_empty_result_in_rpc"),
     "dlg.end_dlg": node_ids(_SIP_KILLS, "test_http_by_number")
