@@ -67,10 +67,12 @@ async def serving(
 ) -> AsyncIterator[Client]:
     max_msgpack = changes.pop("max_msgpack", 1 << 24)
     host_names = changes.pop("host_names", ())
+    access = changes.pop("access", None)
     dispatcher = Dispatcher(build_registry(), context or house.context)
     server = HttpServer(
         HttpSettings(port=0, **changes),
         dispatcher,
+        access=access,
         host_names=host_names,
         max_msgpack=max_msgpack,
     )
