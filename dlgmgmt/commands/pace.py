@@ -40,6 +40,11 @@ class Pacer:
         if self._burst():
             threading.Thread(target=self._follow, name="pacer", daemon=True).start()
 
+    def stop(self) -> None:
+        """Forget what is still to be done."""
+        with self._lock:
+            self._jobs.clear()
+
     def _follow(self) -> None:
         while True:
             self._wait(self._interval)

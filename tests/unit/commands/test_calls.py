@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 
 import pytest
@@ -135,6 +136,28 @@ def test_the_pace() -> None:
     assert done == list(range(2 * BURST + 10))
     assert waits[:2] == [BURST, 2 * BURST]
     assert len(pacer) == 0
+
+
+def test_what_is_not_done_when_the_daemon_stops() -> None:
+    done: list[int] = []
+    waiting, go_on, idle = threading.Event(), threading.Event(), threading.Event()
+
+    def wait(_seconds: float) -> None:
+        waiting.set()
+        assert go_on.wait(10)
+
+    pacer = Pacer(0.1, wait)
+    pacer.run(functools.partial(done.append, number) for number in range(3 * BURST))
+    assert waiting.wait(10)
+    pacer.stop()
+    go_on.set()
+    assert len(pacer) == 0
+    # It takes orders again.
+    while True:
+        pacer.run([idle.set])
+        if idle.wait(0.1):
+            break
+    assert done == list(range(BURST))
 
 
 # -- alive, and its state --------------------------------------------------------------------------
