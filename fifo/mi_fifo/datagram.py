@@ -29,6 +29,7 @@ MAX_DATAGRAM = 65_536
 _FIRST_LINE = 1024
 # What answers a reply would be answered itself, and so on.
 _REPLY = re.compile(rb"[0-9]{3}(?![0-9])")
+_EMPTY_LINES = re.compile(rb"(?:[ \t\r]*+\n)*+")
 
 
 def parse_datagram(data: bytes, max_size: int = MAX_DATAGRAM) -> MiRequest | MiBadRequest:
@@ -40,7 +41,8 @@ def parse_datagram(data: bytes, max_size: int = MAX_DATAGRAM) -> MiRequest | MiB
     if _REPLY.match(data):
         reason = "it looks like a reply"
         return MiBadRequest("reply", f"bad command line: {reason}", reason, None)
-    first, _, rest = data.partition(b"\n")
+    start = _EMPTY_LINES.match(data)
+    first, _, rest = data[start.end() if start else 0 :].partition(b"\n")
     found = _command(first)
     if isinstance(found, MiBadRequest):
         return found
