@@ -139,6 +139,7 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
         _LOG.info("stopping")
     finally:
         reloader.stop()
+        dispatcher.context.pacer.stop()
         if phones is not None:
             await phones.stop()
         await management.stop()
