@@ -208,5 +208,7 @@ def _answer(msg: Message) -> None:
     if msg.defect is None:
         assert reply.defect is None
         assert reply.lines("via") == msg.lines("via")
-        if tag is not None and "to" in msg.names:
+        # One of no value, or that cannot be read, stays the first.
+        clear = tag or "tag" not in (msg.get("to") or "").lower()
+        if tag is not None and clear and "to" in msg.names:
             assert reply.to_tag == (tag or "own")
