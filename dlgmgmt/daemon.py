@@ -139,7 +139,6 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
         _LOG.info("stopping")
     finally:
         reloader.stop()
-        dispatcher.context.pacer.stop()
         if phones is not None:
             await phones.stop()
         await management.stop()
@@ -206,6 +205,7 @@ class _Management:
         self._config = config
         self._audit = _audit_log(config)
         self._access = Access(config.credentials, config.access.loopback_role)
+        self._pacer = context.pacer
         dispatcher = Dispatcher(build_registry(), context, self._audit)
         self.fifo = FifoServer(config.fifo, MiBinding(dispatcher))
         self.http = HttpServer(config.http, dispatcher, access=self._access)
@@ -246,6 +246,7 @@ class _Management:
 
     async def stop(self) -> None:
         """Close every door."""
+        self._pacer.stop()
         await self.doors.stop()
         await self.http.stop()
         await self.fifo.stop()
