@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlgmgmt.commands.context import StatisticsProvider
-from dlgmgmt.commands.dispatcher import ALL_PERMISSIONS, Caller, Dispatcher
+from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.interfaces.access import Access
 from dlgmgmt.interfaces.binrpc import BinrpcServer
 from dlgmgmt.interfaces.jsonrpc import JsonRpc
@@ -86,8 +86,11 @@ class Doors:
         self.mi_datagram = MiDatagrams(settings.mi_datagram, dispatcher, access)
         self.jsonrpc_fifo: JsonFifo | None = None
         if settings.jsonrpc_fifo.fifo_name:
-            caller = Caller("JSON FIFO", ALL_PERMISSIONS, door=FIFO_DOOR)
-            self.jsonrpc_fifo = JsonFifo(settings.jsonrpc_fifo, rpc, caller)
+            self.jsonrpc_fifo = JsonFifo(
+                settings.jsonrpc_fifo,
+                rpc,
+                lambda token: access.caller(FIFO_DOOR, "", token, label="JSON FIFO"),
+            )
 
     def statistics(self) -> dict[str, StatisticsProvider]:
         """Their groups of statistics."""

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlgmgmt.commands.dispatcher import Caller
 from dlgmgmt.interfaces.jsonrpc import PARSE_ERROR, JsonRpc, error_response
-from dlgmgmt.interfaces.rpc_door import Answer, NoMessage, answer_decoded, chunks, decode
+from dlgmgmt.interfaces.rpc_door import Answer, NoMessage, Who, answer_decoded, chunks, decode
 from dlgmgmt.interfaces.rpc_framing import Encoding, Frame, FramingError, RpcFramer, encoding_of
 from dlgmgmt.interfaces.settings import JsonFifoSettings
 from mi_fifo import FifoSettings, escape
@@ -134,14 +133,14 @@ class JsonFifo(FifoBase[FifoMessage]):
     """The FIFO of ``[jsonrpc_fifo]``. Start and stop it on the management loop.
 
     A command runs once its reply FIFO is open, which has to belong to somebody who may write to
-    this FIFO; a notification needs none. caller: all who get here, for the FIFO's mode and owner
-    have let them in.
+    this FIFO; a notification needs none. who: says who asks; the FIFO's mode and owner have let
+    them in.
     """
 
-    def __init__(self, settings: JsonFifoSettings, rpc: JsonRpc, caller: Caller) -> None:
+    def __init__(self, settings: JsonFifoSettings, rpc: JsonRpc, who: Who) -> None:
         self._door = settings
         self._rpc = rpc
-        self._caller = caller
+        self._who = who
         super().__init__(
             FifoSettings(
                 fifo_name=settings.fifo_name,
@@ -202,7 +201,7 @@ class JsonFifo(FifoBase[FifoMessage]):
     async def _run(self, event: FifoMessage) -> Answer | None:
         if event.fault:
             return error_response(PARSE_ERROR, event.fault)
-        return await answer_decoded(self._rpc, event.decoded, lambda _token: self._caller)
+        return await answer_decoded(self._rpc, event.decoded, self._who)
 
     async def _send(self, fd: int, event: FifoMessage) -> None:
         reply = await self._run(event)

@@ -56,7 +56,7 @@ def _table(name: str, values: dict[str, Any]) -> str:
 @dataclass
 class Daemon:
     """folder: its run directory. sip, ims, routing: further parameters of those tables; tables:
-    further tables by their names. kinds: the listeners, all on one port but TLS and WSS, which
+    further tables by their names; http: further parameters of that one. kinds: the listeners, all on one port but TLS and WSS, which
     have ports of their own; a 6 at the end means ::1. ipv6: the same as "udp6" among them. forks:
     how many pairs of phones to set aside for each kind of fork. script: text of a routing script.
     """
@@ -67,6 +67,7 @@ class Daemon:
     routing: dict[str, Any] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    http: dict[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ("udp",)
     ipv6: bool = False
     forks: int = 0
@@ -122,7 +123,7 @@ class Daemon:
                     "reply_dir": str(self.fifo.reply_dir),
                 },
             )
-            + _table("http", {"listen": f"127.0.0.1:{self.http_port}"})
+            + _table("http", {"listen": f"127.0.0.1:{self.http_port}", **self.http})
             + "".join(_table(name, values) for name, values in self.tables.items())
             + _table("ims_dialog", self.ims)
             + (_table("routing", routing) if routing else "")

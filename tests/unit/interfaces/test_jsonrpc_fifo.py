@@ -76,7 +76,7 @@ async def serving(folder: Path, house: House | None = None, **changes: Any) -> A
     }
     dispatcher = Dispatcher(build_registry(), (house or House()).context)
     rpc = JsonRpc(dispatcher, max_batch=100, max_depth=32)
-    server = JsonFifo(JsonFifoSettings(**(given | changes)), rpc, ME)
+    server = JsonFifo(JsonFifoSettings(**(given | changes)), rpc, lambda _token: ME)
     await server.start()
     try:
         yield Bench(server, folder)
