@@ -9,13 +9,16 @@ import re
 import select
 import shlex
 import shutil
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from dlgmgmt.interfaces.binrpc_codec import Framer, decode_request
 from tests.sip.harness.daemon import Daemon, poll
 from tests.sip.harness.phones import Phones
 from tests.sip.harness.ports import free_port
@@ -154,7 +157,8 @@ def test_a_dialog_is_printed_as_the_real_server_has_it_printed(
 SAME = {
     "dialog/empty": "list list_ctx list_match_none stats_active",
     "dialog/live": (
-        "bridge_few bridge_none dlg_list_badftag dlg_list_early dlg_list_num dlg_list_unknown "
+        "bridge_few bridge_none core_echo jsonrpc_echo help_nope_nope dlg_list_badftag "
+        "dlg_list_early dlg_list_num dlg_list_unknown "
         "end_dlg_bigentry end_dlg_noparams end_dlg_unknown is_alive_early is_alive_few "
         "is_alive_unknown list_match_2params list_match_badkey list_match_badop list_match_badop3 "
         "list_match_badre list_match_callid_gt list_match_none list_match_noparams "
@@ -208,6 +212,53 @@ def test_interactive(kamcmd: Kamcmd, door: str) -> None:
     assert answers[1] == "dlg.nope\nerror: 500 - command dlg.nope not found\n"
     assert answers[2].startswith("dlg.stats_active\n{\n\tstarting: ")
     assert {"dlg.list", "dlg.end_dlg", "system.listMethods"} <= {*answers[3].split()}
+
+
+class Relay:
+    """Passes a unix stream socket on to another, and keeps what clients ask."""
+
+    def __init__(self, path: Path, target: str) -> None:
+        self.methods: list[str] = []
+        self._target = target
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(path))
+        self._server.listen()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        framer = Framer(65_536)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as target:
+            target.connect(self._target)
+            client, _ = self._server.accept()
+            with client:
+                while True:
+                    ready, _, _ = select.select([client, target], [], [], 20)
+                    for each in ready:
+                        data = each.recv(200_000)
+                        if not data:
+                            return
+                        if each is client:
+                            self.methods += [
+                                decode_request(one).method for one in framer.feed(data)
+                            ]
+                        (target if each is client else client).sendall(data)
+
+    def close(self) -> None:
+        self._thread.join(20)
+        self._server.close()
+
+
+def test_what_the_interactive_start_asks(kamcmd: Kamcmd, tmp_path: Path) -> None:
+    """And gets: kamcmd reports no error, and asks for the counters of each group."""
+    groups = kamcmd.run("unixs", "cnt.grps_list").split()
+    relay = Relay(tmp_path / "relay", kamcmd.doors["unixs"].removeprefix("unixs:"))
+    beside = Kamcmd({"unixs": f"unixs:{tmp_path}/relay"})
+    assert "error" not in beside.run("unixs", stdin="core.version\nquit\n").lower()
+    relay.close()
+    start, end = relay.methods[:3], relay.methods[3:]
+    assert start == ["system.listMethods", "cfg.list", "cnt.grps_list"]
+    assert end == ["cnt.var_list"] * len(groups) + ["core.version"]
 
 
 class Terminal:

@@ -20,8 +20,10 @@ SAME = {
         "list list_ctx list_match_none profile_list_empty profile_size_empty stats_active"
     ),
     "dialog/live": (
-        "bridge_few bridge_none dlg_list_badftag dlg_list_early dlg_list_num dlg_list_unknown "
-        "end_dlg_bigentry end_dlg_noparams end_dlg_unknown is_alive_early is_alive_few "
+        "bridge_few bridge_none core_echo dlg_list_badftag "
+        "dlg_list_early dlg_list_num dlg_list_unknown "
+        "end_dlg_bigentry end_dlg_noparams end_dlg_unknown help_nope_nope "
+        "is_alive_early is_alive_few "
         "is_alive_unknown list_match_2params list_match_badkey list_match_badop list_match_badop3 "
         "list_match_badre list_match_callid_gt list_match_none list_match_noparams "
         "list_match_start_lt list_match_tsop profile_list_other profile_list_unknown "
@@ -30,7 +32,9 @@ SAME = {
         "set_state_unknown terminate_few terminate_unknown unknown_method"
     ),
     "ims/empty": "list",
-    "ims/live": "end_dlg_bigentry end_dlg_noparams end_dlg_unknown raw_too_few unknown_method",
+    "ims/live": (
+        "core_echo end_dlg_bigentry end_dlg_noparams end_dlg_unknown raw_too_few unknown_method"
+    ),
 }
 CASES = [f"{folder}/{name}" for folder, names in SAME.items() for name in names.split()]
 
