@@ -21,6 +21,7 @@ MUST_MATCH = "the To tag is part of the identity of a dialog"
 GONE = "a dialog that has ended leaves the table when its transactions have"
 ALIVE = f"the call lives on: {MUST_MATCH}"
 HERE = "a command of the manual that the captured module lacks"
+OWN_PARTS = "the daemon has parts of its own"
 NOT_HERE = "a command of another module, or of the server, that is not part of this daemon"
 
 DIALOG_GROUP = (
@@ -55,6 +56,12 @@ def _names(reply: bytes, among: bytes) -> bytes:
     """The names of ``reply`` that ``among`` has too, less the real server's own; in their order."""
     ours = {*among.splitlines()} - _THEIRS
     return b"".join(sorted(line + b"\n" for line in reply.splitlines() if line in ours))
+
+
+def _process(reply: bytes) -> bytes:
+    """One line for all processes."""
+    line = rb"(Process::  ID=\d+ PID=\d+ Type=[^\n]+\n)+"
+    return re.sub(line, b"Process::  ID=N PID=N Type=...\n", reply)
 
 
 def _group(captured: bytes, prefix: bytes) -> bytes:
@@ -120,7 +127,7 @@ ALLOWED: dict[str, tuple[str, bytes | Callable[[bytes], bytes]]] = {
     ),
     "ims_race_500_callee_not_byed": ("both sides are always told", EMPTY),
     "ims_crash_empty_named_param": ("an empty value crashed the proxy", b"400 Bad parameter\n\n"),
-    "ims_ps": (NOT_HERE, b"500 command 'ps' not available\n"),
+    "ims_ps": (OWN_PARTS, b"200 OK\nProcess::  ID=N PID=N Type=...\n\n"),
     "ims_which": (NOT_HERE, lambda captured: _names(captured, captured)),
     "ims_unavailable_dlg_bridge": (HERE, b"500 Bad To value\n\n"),
     "ims_unavailable_dlg_end_dlg": (HERE, NOT_FOUND),
@@ -225,6 +232,8 @@ class Stage:
             reply = self._send(request)
             if name == "ims_get_statistics_all":
                 reply = _group(reply, b"dialog_ng:")
+            if name == "ims_ps":
+                reply = _process(reply)
             if name == "ims_which":
                 reply = _names(reply, captured)
             if name == "ims_several_list":
