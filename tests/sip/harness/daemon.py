@@ -55,10 +55,11 @@ def _table(name: str, values: dict[str, Any]) -> str:
 
 @dataclass
 class Daemon:
-    """folder: its run directory. sip, ims, routing: further parameters of those tables; tables:
-    further tables by their names; http: further parameters of that one. kinds: the listeners, all on one port but TLS and WSS, which
-    have ports of their own; a 6 at the end means ::1. ipv6: the same as "udp6" among them. forks:
-    how many pairs of phones to set aside for each kind of fork. script: text of a routing script.
+    """folder: its run directory. sip, ims, routing, http: further parameters of those tables;
+    tables: further tables by their names. kinds: the listeners, all on one port but TLS and WSS,
+    which have ports of their own; a 6 at the end means ::1. ipv6: the same as "udp6" among them.
+    forks: how many pairs of phones to set aside for each kind of fork. script: text of a routing
+    script.
     """
 
     folder: Path
