@@ -211,6 +211,8 @@ class _Management:
         self.http = HttpServer(config.http, dispatcher, access=self._access)
         settings, rpc = _door_settings(config, demo=demo), _json_rpc(config, dispatcher)
         self.doors = Doors(settings, dispatcher, rpc, self._access)
+        context.system.control_sockets = self.doors.binrpc.sockets
+        context.system.control_clients = self.doors.binrpc.clients
 
     def statistics(self) -> dict[str, StatisticsProvider]:
         """Their groups."""

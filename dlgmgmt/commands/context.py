@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dlgmgmt.commands.baselines import Baselines
 from dlgmgmt.commands.pace import Pacer
+from dlgmgmt.commands.system import System
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.profiles import Profiles
 from dlgmgmt.dialog.settings import DialogSettings
@@ -132,7 +134,8 @@ class CommandContext:
     the daemon. statistics: groups of counters besides those of the dialog table, by group name.
     tracing: None where no messages pass. describe: the lines of a dialog's context. force: moves a
     dialog to a state, False if it cannot go there. bridging: None where no calls are made. pacer:
-    for what is done to very many dialogs.
+    for what is done to very many dialogs. system: sockets and parameters. baselines: what counters
+    stood at when they were reset.
     """
 
     table: Dialogs
@@ -149,3 +152,5 @@ class CommandContext:
     force: Callable[[Dialog, State], bool] = _no_force
     bridging: Bridging | None = None
     pacer: Pacer = field(default_factory=Pacer)
+    system: System = field(default_factory=System)
+    baselines: Baselines = field(default_factory=Baselines)

@@ -147,7 +147,8 @@ class Dispatcher:
             raise Refused(Failure.FORBIDDEN, f"needs the permission {command.permission}")
         values, further = bind(command, protocol, arguments)
         understood.values, understood.further = values, further
-        return command.handler(Call(self.context, values, further, self._names[protocol]))
+        names = self._names[protocol]
+        return command.handler(Call(self.context, values, further, names, self.registry))
 
     def failed(self, protocol: MgmtProtocol, name: str) -> CommandError:
         """The answer to a command that broke for a reason that is not the client's business."""

@@ -39,6 +39,7 @@ class Failure(Enum):
     NO_PROFILE = "no such profile"
     NO_BRIDGE = "no such bridge"
     NO_ROOM = "too many of them exist"
+    NO_COMMAND = "no command is called so"
     NO_STATISTICS = "no such statistics"
     NO_TERMINATION = "no such termination"
     NO_TRACE = "no message with this Call-ID is kept"
@@ -96,6 +97,7 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_MI, Failure.NO_PROFILE): (404, "Profile not found"),
         (_MI, Failure.NO_BRIDGE): (404, "Bridge not found"),
         (_MI, Failure.NO_ROOM): (503, "Too many exist"),
+        (_MI, Failure.NO_COMMAND): (400, "command not found"),
         (_MI, Failure.NO_STATISTICS): (404, "Statistics Not Found"),
         (_MI, Failure.NO_TERMINATION): (404, "Termination not found"),
         (_MI, Failure.NO_TRACE): (404, "Trace not found"),
@@ -119,6 +121,7 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_RPC, Failure.NO_PROFILE): (404, "Profile not found: {detail}"),
         (_RPC, Failure.NO_BRIDGE): (404, "Bridge not found"),
         (_RPC, Failure.NO_ROOM): (503, "Too many exist"),
+        (_RPC, Failure.NO_COMMAND): (400, "command not found"),
         (_RPC, Failure.NO_STATISTICS): (404, "Statistics Not Found"),
         (_RPC, Failure.NO_TERMINATION): (404, "Termination not found"),
         (_RPC, Failure.NO_TRACE): (404, "Trace not found"),

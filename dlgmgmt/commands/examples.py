@@ -138,3 +138,21 @@ TRACE: list[dict[str, object]] = [
         "CSeq: 1 OPTIONS\r\n\r\n",
     }
 ]
+
+SIP_SOCKET: dict[str, object] = {
+    "PROTO": "udp",
+    "NAME": "192.0.2.10",
+    "ADDRLIST": {"ADDR": "192.0.2.10"},
+    "PORT": "5060",
+    "MCAST": "no",
+    "MHOMED": "no",
+    "VIRTUAL": "no",
+    "SOCKNAME": "-",
+    "ADVERTISE": "-",
+}
+
+OPENRPC: dict[str, object] = {
+    "openrpc": "1.3.2",
+    "info": {"title": "dlgmgmt", "version": "0.1.0"},
+    "methods": [],
+}

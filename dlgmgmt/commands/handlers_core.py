@@ -1,13 +1,32 @@
-"""Handlers of the commands about the daemon itself: names, version, uptime, counters."""
+"""Handlers of the commands about the daemon itself: names, version, uptime, threads, sockets."""
 
 from __future__ import annotations
 
-from dlgmgmt.commands.errors import Failure, Refused
-from dlgmgmt.commands.registry import Call
-from dlgmgmt.commands.results import CommandNames, Statistic, Statistics, Uptime, Version
+import functools
+from collections.abc import Iterator
 
-_GROUPS = ("dialog", "dialog_ng")
-_SHORT = ("active", "early", "expired", "processed")
+from dlgmgmt.commands.errors import Failure, MgmtProtocol, Refused
+from dlgmgmt.commands.openrpc import openrpc_document
+from dlgmgmt.commands.registry import Call, Command, Param, Registry
+from dlgmgmt.commands.results_system import (
+    Build,
+    CommandNames,
+    ControlSockets,
+    Directory,
+    Document,
+    MethodHelp,
+    Signatures,
+    SipSockets,
+    Threads,
+    Uptime,
+    Version,
+    Words,
+)
+from dlgmgmt.commands.schemas import SCHEMAS
+from dlgmgmt.commands.system import MODULES, command_line, directory, threads
+
+# What JSON's types are called where signatures come from (XML-RPC).
+_TYPES = {"object": "struct", "integer": "int", "number": "double"}
 
 
 def which(call: Call) -> CommandNames:
@@ -26,60 +45,105 @@ def version(call: Call) -> Version:
     return Version(context.program, context.version, context.platform, context.runtime)
 
 
-def get_statistics(call: Call) -> Statistics:
-    """Counters by ``all``, ``group:`` or name; names that are unknown among others are left out.
-
-    The manual's names are also found as ``dialog:name`` and ``dialog_ng:name``. Refused
-    (NO_STATISTICS) when nothing at all was found.
-    """
-    dialogs = _dialog_statistics(call)
-    known = _all_statistics(call, dialogs)
-    qualified = {f"{group}:{name}": value for group in _GROUPS for name, value in dialogs.items()}
-    rows: list[Statistic] = []
-    for wanted in (call.text("name"), *call.further):
-        if wanted == "all":
-            rows += known
-        elif wanted.endswith(":"):
-            rows += [row for row in known if row.group == wanted[:-1]]
-        elif wanted in qualified:
-            group, _, name = wanted.partition(":")
-            rows.append(Statistic(group, name, qualified[wanted]))
-        else:
-            rows += [row for row in known if row.name == wanted]
-    if not rows:
-        raise Refused(Failure.NO_STATISTICS)
-    return Statistics(tuple(rows))
+def info(call: Call) -> Build:
+    """Which program this is, as an object."""
+    context = call.context
+    return Build(context.program, context.version, context.platform, context.runtime)
 
 
-def _dialog_statistics(call: Call) -> dict[str, int]:
-    """The five of the manual's chapter 7; none without ``enable_stats``.
-
-    The first two are the present sizes of states, and the others grow where a dialog changes its
-    state: so they always equal a count of the table.
-    """
-    table = call.context.table
-    if not table.settings.enable_stats:
-        return {}
-    counts = table.counts()
-    return {
-        "active_dialogs": counts.confirmed + counts.confirmed_no_ack + counts.concurrent,
-        "early_dialogs": counts.early,
-        "expired_dialogs": counts.expired,
-        "failed_dialogs": counts.failed,
-        "processed_dialogs": counts.processed,
-    }
+def ps(_call: Call) -> Threads:
+    """Numbers and descriptions of the threads, in turn."""
+    return Threads(tuple(threads()), "pairs")
 
 
-def _all_statistics(call: Call, dialogs: dict[str, int]) -> list[Statistic]:
-    # Order of the dialog module's replies; dialog_ng lists what it does in Kamailio 4.4.
-    groups: dict[str, list[Statistic]] = {}
-    if dialogs:
-        groups["dialog"] = [Statistic("dialog", name, value) for name, value in dialogs.items()]
-        groups["dialog_ng"] = [
-            Statistic("dialog_ng", short, dialogs[f"{short}_dialogs"]) for short in _SHORT
-        ]
-    for group, provider in call.context.statistics.items():
-        groups.setdefault(group, []).extend(
-            Statistic(group, name, value) for name, value in provider()
-        )
-    return [row for group in sorted(groups) for row in groups[group]]
+def psx(_call: Call) -> Threads:
+    """The threads, each an object."""
+    return Threads(tuple(threads()), "indexed")
+
+
+def psa(_call: Call) -> Threads:
+    """The threads, each an object with all that is known of it."""
+    return Threads(tuple(threads()), "full")
+
+
+def arguments(_call: Call) -> Words:
+    """The command line."""
+    return Words(command_line())
+
+
+def working_directory(_call: Call) -> Directory:
+    """Where the daemon works."""
+    return Directory(directory())
+
+
+def echo(call: Call) -> Words:
+    """What was given."""
+    first = call.optional_text("text")
+    return Words(() if first is None else (first, *call.further))
+
+
+def modules(_call: Call) -> Words:
+    """Kamailio's names for what is here."""
+    return Words(MODULES)
+
+
+def parameters(call: Call) -> Words:
+    """Everything that can be configured, as ``table: name``."""
+    return Words(tuple(f"{table}: {name}" for table, name in call.context.system.parameters))
+
+
+def sip_sockets(call: Call) -> SipSockets:
+    """Where SIP is listened for."""
+    return SipSockets(tuple(call.context.system.sip_sockets()))
+
+
+def control_sockets(call: Call) -> ControlSockets:
+    """Where BINRPC is listened for."""
+    return ControlSockets(tuple(call.context.system.control_sockets()))
+
+
+def control_clients(call: Call) -> ControlSockets:
+    """Who is connected to them."""
+    return ControlSockets(tuple(call.context.system.control_clients()))
+
+
+def method_help(call: Call) -> MethodHelp:
+    """What a command does; Refused(NO_COMMAND)."""
+    command = _command(call)
+    shown = [f"{each.name}: {each.doc}" for each in command.params]
+    return MethodHelp("\n".join((command.doc, *shown)))
+
+
+def method_signature(call: Call) -> Signatures:
+    """Types of a command's answer and parameters; Refused(NO_COMMAND)."""
+    return Signatures(tuple(_signatures(_command(call))))
+
+
+def discover(call: Call) -> Document:
+    """The OpenRPC description of all commands."""
+    return Document({} if call.registry is None else _document(call.registry))
+
+
+@functools.lru_cache(maxsize=1)
+def _document(registry: Registry) -> dict[str, object]:
+    return openrpc_document(registry)
+
+
+def _command(call: Call) -> Command:
+    registry = call.registry
+    found = None if registry is None else registry.lookup(MgmtProtocol.RPC, call.text("method"))
+    if found is None:
+        raise Refused(Failure.NO_COMMAND)
+    return found
+
+
+def _signatures(command: Command) -> Iterator[tuple[str, ...]]:
+    """One for each number of parameters, the fewest first."""
+    kind = SCHEMAS[command.result].get("type", "object")
+    given = [_type(each) for each in command.params]
+    for number in range(sum(each.required for each in command.params), len(given) + 1):
+        yield (_TYPES.get(str(kind), str(kind)), *given[:number])
+
+
+def _type(param: Param) -> str:
+    return _TYPES.get(param.type, param.type)

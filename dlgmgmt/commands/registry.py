@@ -47,6 +47,7 @@ class Call:
     further: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     """Names of all commands of the protocol that asked."""
+    registry: Registry | None = None
 
     def text(self, name: str) -> str:
         """The value of a required string parameter."""
@@ -65,6 +66,10 @@ class Call:
     def optional_text(self, name: str) -> str | None:
         """The value of an optional string parameter, None if it was not given."""
         return self.text(name) if name in self.values else None
+
+    def optional_number(self, name: str) -> int | None:
+        """The value of an optional integer parameter, None if it was not given."""
+        return self.number(name) if name in self.values else None
 
 
 Handler = Callable[[Call], Result]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dlgmgmt.commands.results_system import SystemResult
 from dlgmgmt.dialog.views import DialogView, Snapshot, TerminationView
 from dlgmgmt.sip.bridges import BridgeView as BridgeView  # noqa: PLC0414 - part of a result
 from dlgmgmt.sip.trace import Traced as Traced  # noqa: PLC0414 - part of a result
@@ -147,21 +148,6 @@ class BridgeList:
     bridges: tuple[BridgeView, ...]
 
 
-class Statistic(NamedTuple):
-    """One counter."""
-
-    group: str
-    name: str
-    value: int
-
-
-@dataclass(slots=True, frozen=True)
-class Statistics:
-    """The counters that were asked for, in the order of the request."""
-
-    rows: tuple[Statistic, ...]
-
-
 @dataclass(slots=True, frozen=True)
 class TraceLog:
     """Messages of a call, in their order."""
@@ -174,31 +160,6 @@ class TraceStatus:
     """Whether copies of the messages are sent."""
 
     enabled: bool
-
-
-@dataclass(slots=True, frozen=True)
-class CommandNames:
-    """The commands of the protocol that asked."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(slots=True, frozen=True)
-class Uptime:
-    """Both in Unix seconds."""
-
-    now: int
-    up_since: int
-
-
-@dataclass(slots=True, frozen=True)
-class Version:
-    """program and version name the daemon; platform is like "x86_64/linux"."""
-
-    program: str
-    version: str
-    platform: str
-    runtime: str
 
 
 Result = (
@@ -214,10 +175,7 @@ Result = (
     | BridgeOrdered
     | BridgeList
     | ActiveStats
-    | Statistics
+    | SystemResult
     | TraceLog
     | TraceStatus
-    | CommandNames
-    | Uptime
-    | Version
 )

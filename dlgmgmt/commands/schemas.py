@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlgmgmt.commands.schemas_system import SYSTEM
+
 Schema = dict[str, Any]
 
 
@@ -299,4 +301,5 @@ SCHEMAS: dict[str, Schema] = {
         uptime=_integer("seconds since the start"),
     ),
     "Version": _string("program, version and platform"),
+    **SYSTEM,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from dlgmgmt.commands.dispatcher import Dispatcher
+from dlgmgmt.commands.system import ControlSocket
 from dlgmgmt.interfaces.access import Access, address_text
 from dlgmgmt.interfaces.binrpc_answers import Answers
 from dlgmgmt.interfaces.binrpc_stream import DOOR, Connections
@@ -30,6 +31,14 @@ class BinrpcServer:
     def addresses(self) -> tuple[SocketAddress, ...]:
         """Where it listens, with the ports that were taken."""
         return tuple(bound.address for bound in self._bound)
+
+    def sockets(self) -> list[ControlSocket]:
+        """Where it listens, for ctl.listen."""
+        return [ControlSocket(a.kind, a.path, a.host, a.port) for a in self.addresses]
+
+    def clients(self) -> list[ControlSocket]:
+        """Who is connected, for ctl.who."""
+        return self._connections.clients()
 
     def counters(self) -> list[tuple[str, int]]:
         """For the statistics group "binrpc"."""

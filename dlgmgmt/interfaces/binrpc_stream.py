@@ -10,6 +10,7 @@ import struct
 from collections.abc import Coroutine
 from typing import Any
 
+from dlgmgmt.commands.system import ControlSocket
 from dlgmgmt.interfaces.access import Access, account_of, address_text
 from dlgmgmt.interfaces.binrpc_answers import Answers
 from dlgmgmt.interfaces.binrpc_codec import BadPacket, Framer
@@ -49,6 +50,10 @@ class Connections:
     def __len__(self) -> int:
         """How many are open."""
         return len(self._open)
+
+    def clients(self) -> list[ControlSocket]:
+        """Who is connected."""
+        return [_client(writer) for writer in self._open.values()]
 
     async def listen(self, bound: Bound) -> None:
         """Accept connections on a socket."""
@@ -219,6 +224,13 @@ async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             while left > 0 and (data := await reader.read(_READ)):
                 left -= len(data)
     writer.close()
+
+
+def _client(writer: asyncio.StreamWriter) -> ControlSocket:
+    own, peer = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
+    if isinstance(own, str):
+        return ControlSocket("unixs", own, "", 0, ("", 0))
+    return ControlSocket("tcp", "", own[0], own[1], (peer[0], peer[1]) if peer else ("", 0))
 
 
 def _peer(writer: asyncio.StreamWriter) -> str:

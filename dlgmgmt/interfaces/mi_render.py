@@ -8,7 +8,6 @@ one function for each type of result; a type without one is a TypeError.
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterable, Sequence
 
 from dlgmgmt.commands.results import (
@@ -20,7 +19,6 @@ from dlgmgmt.commands.results import (
     BridgeView,
     BriefListing,
     ChosenListing,
-    CommandNames,
     ContextListing,
     ContextMatches,
     ContextView,
@@ -30,17 +28,16 @@ from dlgmgmt.commands.results import (
     ProfileSize,
     Result,
     StateSet,
-    Statistics,
     TerminationOrdered,
     TerminationStatus,
     Traced,
     TraceLog,
     TraceStatus,
-    Uptime,
-    Version,
 )
+from dlgmgmt.commands.results_system import SystemResult
 from dlgmgmt.dialog.states import STATE_NAMES
 from dlgmgmt.dialog.views import DialogView
+from dlgmgmt.interfaces.mi_system import system_items
 from mi_fifo import MiNode, MiRendered, MiText, escape
 
 MiItem = MiNode | MiText | MiRendered
@@ -130,35 +127,13 @@ def _(result: ActiveStats) -> Iterable[MiItem]:
 
 
 @render.register
-def _(result: Statistics) -> Iterable[MiItem]:
-    return [MiText(f"{row.group}:{row.name} = {row.value}") for row in result.rows]
-
-
-@render.register
 def _(result: TraceStatus) -> Iterable[MiItem]:
     return [MiText("on" if result.enabled else "off")]
 
 
 @render.register
-def _(result: CommandNames) -> Iterable[MiItem]:
-    return [MiText(name) for name in result.names]
-
-
-@render.register
-def _(result: Uptime) -> Iterable[MiItem]:
-    return [
-        MiNode("Now", time.ctime(result.now)),
-        MiNode("Up since", time.ctime(result.up_since)),
-        MiNode("Up time", f"{result.now - result.up_since} [sec]"),
-    ]
-
-
-@render.register
-def _(result: Version) -> Iterable[MiItem]:
-    return [
-        MiNode("Server", f"{result.program} ({result.version} ({result.platform}))"),
-        MiNode("Build", result.runtime),
-    ]
+def _(result: SystemResult) -> Iterable[MiItem]:
+    return system_items(result)
 
 
 @render.register

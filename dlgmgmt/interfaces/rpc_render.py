@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import re
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +21,6 @@ from dlgmgmt.commands.results import (
     BridgeView,
     BriefListing,
     ChosenListing,
-    CommandNames,
     ContextListing,
     ContextMatches,
     DialogListing,
@@ -31,18 +29,17 @@ from dlgmgmt.commands.results import (
     ProfileSize,
     Result,
     StateSet,
-    Statistics,
     TerminationOrdered,
     TerminationStatus,
     Traced,
     TraceLog,
     TraceStatus,
-    Uptime,
-    Version,
 )
+from dlgmgmt.commands.results_system import SystemResult
 from dlgmgmt.dialog.views import SideOutcome, TerminationView
 from dlgmgmt.interfaces.packed import Packer
 from dlgmgmt.interfaces.rpc_items import DialogItem, context_item, dialog_item
+from dlgmgmt.interfaces.rpc_system import system_value
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -151,11 +148,6 @@ def _(result: ActiveStats) -> object:
 
 
 @render.register
-def _(result: Statistics) -> object:
-    return [f"{row.group}:{row.name} = {row.value}" for row in result.rows]
-
-
-@render.register
 def _(result: TraceLog) -> object:
     return [_traced(message) for message in result.messages]
 
@@ -179,22 +171,8 @@ def _(result: TraceStatus) -> object:
 
 
 @render.register
-def _(result: CommandNames) -> object:
-    return list(result.names)
-
-
-@render.register
-def _(result: Uptime) -> object:
-    return {
-        "now": time.ctime(result.now),
-        "up_since": time.ctime(result.up_since),
-        "uptime": result.now - result.up_since,
-    }
-
-
-@render.register
-def _(result: Version) -> object:
-    return f"{result.program} {result.version} ({result.platform})"
+def _(result: SystemResult) -> object:
+    return system_value(result)
 
 
 def clean(value: Any) -> Any:

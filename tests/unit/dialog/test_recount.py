@@ -11,7 +11,7 @@ import pytest
 from dlgmgmt.commands.context import CommandContext
 from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.commands.errors import MgmtProtocol
-from dlgmgmt.commands.results import Statistics
+from dlgmgmt.commands.results_system import Statistics
 from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog, Termination
