@@ -15,7 +15,7 @@ from tests.sip.harness import rpc_captures
 from tests.sip.harness.daemon import Daemon
 from tests.sip.harness.phones import Phones
 from tests.sip.harness.ports import free_port
-from tests.sip.harness.rpc_captures import Doors, RpcStage
+from tests.sip.harness.rpc_stage import Doors, RpcStage
 
 SCRIPT = """
 def request_route(msg, dlg):
