@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from dlgmgmt.commands.audit import (
     Audit,
@@ -24,7 +24,8 @@ from dlgmgmt.commands.errors import (
     Refused,
 )
 from dlgmgmt.commands.registry import Call, Command, Permission, Registry, Value
-from dlgmgmt.commands.results import Result
+from dlgmgmt.commands.results import Result, TerminationOrdered
+from dlgmgmt.dialog.views import TerminationView
 
 _LOG = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Dispatcher:
         understood: _Understood,
     ) -> Result | CommandError:
         try:
-            return self._run(command, protocol, arguments, caller, understood)
+            return self._run(command, protocol, name, arguments, caller, understood)
         except Refused as refused:
             return self._error(command, protocol, name, caller, refused.failure, refused.detail)
         except Exception:  # noqa: BLE001 - a broken handler must not end the interface
@@ -137,6 +138,7 @@ class Dispatcher:
         self,
         command: Command | None,
         protocol: MgmtProtocol,
+        name: str,
         arguments: Sequence[Argument],
         caller: Caller,
         understood: _Understood,
@@ -148,7 +150,26 @@ class Dispatcher:
         values, further = bind(command, protocol, arguments)
         understood.values, understood.further = values, further
         names = self._names[protocol]
-        return command.handler(Call(self.context, values, further, names, self.registry))
+        call = Call(self.context, values, further, names, self.registry)
+        if self._audit is not None and command.permission != "view":
+            call = replace(call, ended=self._each(name, arguments, caller, understood))
+        return command.handler(call)
+
+    def _each(
+        self,
+        name: str,
+        arguments: Sequence[Argument],
+        caller: Caller,
+        understood: _Understood,
+    ) -> Callable[[TerminationView], None]:
+        """Writes down each dialog that a command for many of them ends."""
+
+        def ended(view: TerminationView) -> None:
+            if self._audit is not None:
+                answer = TerminationOrdered(view)
+                self._audit.record(self._record(name, arguments, caller, understood, answer))
+
+        return ended
 
     def failed(self, protocol: MgmtProtocol, name: str) -> CommandError:
         """The answer to a command that broke for a reason that is not the client's business."""

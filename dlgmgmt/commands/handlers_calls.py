@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 
-from dlgmgmt.commands.context import Bridging, Terminator
+from dlgmgmt.commands.context import Bridging
 from dlgmgmt.commands.errors import Failure, Refused
 from dlgmgmt.commands.handlers_dialog import OPERATOR_REASON
 from dlgmgmt.commands.registry import Call
@@ -70,7 +70,7 @@ def end_all(call: Call) -> AllOrdered:
     """End every answered dialog, many of them at a steady rate."""
     context = call.context
     jobs = [
-        functools.partial(_end, context.terminator, view.h_entry, view.h_id)
+        functools.partial(_end, call, view.h_entry, view.h_id)
         for batch in context.table.iter_views()
         for view in batch
         if view.state in ANSWERED
@@ -79,10 +79,10 @@ def end_all(call: Call) -> AllOrdered:
     return AllOrdered(len(jobs))
 
 
-def _end(terminator: Terminator, h_entry: int, h_id: int) -> None:
+def _end(call: Call, h_entry: int, h_id: int) -> None:
     # It may have ended by itself meanwhile.
     with contextlib.suppress(NoSuchDialog):
-        terminator.by_id(h_entry, h_id, reason=OPERATOR_REASON)
+        call.ended(call.context.terminator.by_id(h_entry, h_id, reason=OPERATOR_REASON))
 
 
 def _bridging(call: Call) -> Bridging:

@@ -9,6 +9,7 @@ from typing import Literal
 from dlgmgmt.commands.context import CommandContext
 from dlgmgmt.commands.errors import DEFAULT_TEXTS, ErrorTexts, Failure, MgmtProtocol
 from dlgmgmt.commands.results import Result
+from dlgmgmt.dialog.views import TerminationView
 
 Permission = Literal["view", "operate", "admin"]
 Value = str | int
@@ -38,6 +39,10 @@ class Example:
     result: object
 
 
+def _nobody(_view: TerminationView) -> None:
+    """Nobody keeps a record."""
+
+
 @dataclass(slots=True, frozen=True)
 class Call:
     """A command whose parameters were bound and checked; what a handler gets."""
@@ -48,6 +53,8 @@ class Call:
     names: tuple[str, ...] = ()
     """Names of all commands of the protocol that asked."""
     registry: Registry | None = None
+    ended: Callable[[TerminationView], object] = _nobody
+    """To be told of each dialog that a command for many of them has ended, from any thread."""
 
     def text(self, name: str) -> str:
         """The value of a required string parameter."""
