@@ -65,6 +65,7 @@ def tables(folder: Path) -> dict[str, dict[str, Any]]:
         },
         "jsonrpc_sock": {"listen": listen("json")},
         "binrpc": {"listen": listen("binrpc")},
+        "mi_datagram": {"listen": listen("mi", ("unix", "udp"))},
     }
 
 
@@ -217,10 +218,31 @@ def test_binrpc(name: str, plan: Plan, daemon: Daemon, reference: Outcomes, tmp_
             )
 
 
-def test_mi(plan: Plan, daemon: Daemon, tmp_path: Path) -> None:
-    found = ask(plan, daemon, lambda daemon, _: doors.MiFifo(daemon.fifo), tmp_path)
+@pytest.fixture(scope="module")
+def mi_reference(plan: Plan, daemon: Daemon) -> Outcomes:
+    """The answers over the MI FIFO."""
+    return ask(plan, daemon, lambda daemon, _: doors.MiFifo(daemon.fifo), Path())
+
+
+def test_the_mi_fifo_refuses_what_the_registry_says(mi_reference: Outcomes, plan: Plan) -> None:
     for step in plan.refused(MgmtProtocol.MI, named=False):
         assert step.failure is not None
         error = step.command.error_text(MgmtProtocol.MI, step.failure)
-        assert found[str(step)] == (error, ""), step
-    assert found["unknown command"] == ((500, "command 'no.such_command' not available"), "")
+        assert mi_reference[str(step)] == (error, ""), step
+    unknown = (500, "command 'no.such_command' not available")
+    assert mi_reference["unknown command"] == (unknown, "")
+
+
+@pytest.mark.parametrize("kind", ["unix", "udp"])
+def test_mi_datagrams(
+    kind: str, plan: Plan, daemon: Daemon, mi_reference: Outcomes, tmp_path: Path
+) -> None:
+    found = ask(
+        plan,
+        daemon,
+        lambda daemon, own: doors.MiDatagram(kind, _where(daemon, "mi_datagram", kind), own),
+        tmp_path / "own",
+    )
+    assert found.keys() == mi_reference.keys()
+    for step in mi_reference:
+        assert not difference(found[step], mi_reference[step], step)

@@ -152,7 +152,7 @@ class WebSocket(JsonRpcDoor):
 
 
 def connected(kind: str, where: str, own: Path) -> socket.socket:
-    """A socket towards a door. kind, where: unixs, unixd, tcp or udp, and its path or port.
+    """A socket towards a door. kind, where: as the configuration has them, unix for unixd too.
 
     own: where a unix datagram socket is bound, to get answers.
     """
@@ -160,7 +160,7 @@ def connected(kind: str, where: str, own: Path) -> socket.socket:
     family = socket.AF_UNIX if kind.startswith("unix") else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
     sock.settimeout(TIMEOUT)
-    if kind == "unixd":
+    if kind in ("unix", "unixd"):
         sock.bind(str(own))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     sock.connect(where if family == socket.AF_UNIX else ("127.0.0.1", int(where)))

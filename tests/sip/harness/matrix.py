@@ -23,8 +23,17 @@ _MI, _RPC = MgmtProtocol.MI, MgmtProtocol.RPC
 
 DOMAIN = ".matrix"
 STAY, ENDED = "stay", "ended"
+WHO_ASKS = "ctl.who"
 LAST = "dlg2.end_all_active_dlg"
 
+# What these tell is never the same twice: threads, connections, counters.
+MOVING = frozenset(
+    [
+        *("core.info", "core.ps", "core.psa", "core.psx"),
+        *("stats.clear_statistics", "stats.fetch", "stats.fetchn"),
+        *("stats.get_statistics", "stats.reset_statistics"),
+    ]
+)
 # Values that depend on the clock, on chance, or on what was done before.
 _VOLATILE = frozenset(
     [
@@ -58,6 +67,7 @@ _VOLATILE = frozenset(
         "age",
     ]
 )
+_CHANCE = re.compile(r"(?:did|branch)=[^;>\s\"]+")
 _NUMBER = re.compile(r"\d+")
 
 
@@ -170,9 +180,8 @@ class Plan:
         if "h_entry" in needed:
             found = self.rpc.call("dlg.dlg_list", callid)
             known |= {"h_entry": found["h_entry"], "h_id": found["h_id"]}
-        missing = set(needed) - known.keys()
-        assert not missing, f"what is a valid {missing} of {name}?"
-        return [known[param] for param in needed]
+        shown = dict(zip(needed, command.example.params, strict=False))
+        return [known.get(param, shown.get(param)) for param in needed]
 
 
 Outcomes = dict[str, object]
@@ -186,6 +195,11 @@ def outcomes(plan: Plan, door: Door) -> Outcomes:
         answer = door.call(step.name, step.params)
         refused = answer.error is not None
         assert refused == (step.failure is not None), f"{door.name}: {step}: {answer}"
+        if step.name == WHO_ASKS and isinstance(answer.result, list):
+            # BINRPC's own connections: the asker is among them, or nobody is.
+            answer = Answer([])
+        if step.name in MOVING and answer.error is None and door.protocol != "mi":
+            answer = Answer(shape(answer.result))
         found[str(step)] = comparable(answer, door)
     unknown = door.call("no.such_command", ["1"])
     assert unknown.error is not None
@@ -204,9 +218,10 @@ def comparable(answer: Answer, door: Door) -> object:
 
 def _masked_text(text: str, door: str) -> list[str]:
     """The nodes of an MI reply, without the calls of other doors."""
-    nodes = re.split(r"\n(?=[^\t])", text)
+    nodes = re.split(r"\n(?=[^\t])", text.rstrip("\n"))
     own = [node for node in nodes if DOMAIN not in node or f"@{door}{DOMAIN}" in node]
-    return sorted(_NUMBER.sub("N", node.replace(f"@{door}{DOMAIN}", "@DOOR")) for node in own)
+    texts = [_CHANCE.sub("~", node.replace(f"@{door}{DOMAIN}", "@DOOR")) for node in own]
+    return sorted(_NUMBER.sub("N", text) for text in texts)
 
 
 def masked(value: Any, door: str) -> Any:
@@ -223,6 +238,16 @@ def masked(value: Any, door: str) -> Any:
         text = value.replace(f"@{door}{DOMAIN}", "@DOOR")
         return _NUMBER.sub("N", text) if " = " in text or "\n" in text else text
     return value
+
+
+def shape(value: Any) -> Any:
+    """The types in a value, and how they are nested."""
+    if isinstance(value, dict):
+        return {key: shape(member) for key, member in value.items()}
+    if isinstance(value, list):
+        shapes = {json.dumps(shape(member)): shape(member) for member in value}
+        return [shapes[text] for text in sorted(shapes)]
+    return type(value).__name__
 
 
 def _of_another(value: object, door: str) -> bool:
