@@ -6,6 +6,7 @@ message must be read back as the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -31,6 +32,8 @@ MODULES = tuple(
 )
 
 _T = TypeVar("_T")
+
+_BRANCH = re.compile(r"[0-9A-Za-z.]+", re.ASCII)
 
 _WORLD = World()
 _SOCK = _WORLD.sockets[0]
@@ -94,10 +97,10 @@ def _alike(msg: Message) -> None:
         assert "\r" not in value
     via = _read(msg.top_via)
     if via is not None:
-        plain = via.params.isascii() and via.params.isprintable()
-        if plain and via.params.lower().count("branch") == 1:
+        found = msg.via_branch(), grammar.branch_of(via.params)
+        if all(map(_BRANCH.fullmatch, found)) and via.params.lower().count("branch") == 1:
             # The proxy's own are of this kind; others match nothing.
-            assert msg.via_branch() == grammar.branch_of(via.params)
+            assert found[0] == found[1]
         slow = grammar._VIA.fullmatch(msg.top_via_text())
         assert slow is not None
         port = int(slow[3]) if slow[3] else None
