@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
-from tests.fuzz import binrpc, jsonrpc, packed, parser, stream
+from tests.fuzz import binrpc, jsonrpc, mi, packed, parser, stream
 from tests.fuzz.cover import Coverage
 from tests.fuzz.mutate import Mutator, seeds
 
@@ -28,7 +28,7 @@ _MAX_CORPUS = 3000
 _REPORT = 60.0
 
 
-TARGETS = ("parser", "framing", "binrpc", "jsonrpc", "msgpack")
+TARGETS = ("parser", "framing", "mi", "binrpc", "jsonrpc", "msgpack")
 """Those that take bytes."""
 
 
@@ -41,11 +41,13 @@ class Maker(Protocol):
 
 _MAKERS: dict[str, Callable[[random.Random, list[bytes]], Maker]] = {
     "framing": stream.Streams,
+    "mi": mi.Requests,
     "binrpc": binrpc.Requests,
     "jsonrpc": jsonrpc.Requests,
     "msgpack": packed.Packed,
 }
 _SEEDS: dict[str, Callable[[], list[bytes]]] = {
+    "mi": mi.seeds,
     "binrpc": binrpc.seeds,
     "jsonrpc": jsonrpc.seeds,
     "msgpack": packed.seeds,
@@ -78,6 +80,7 @@ def target(name: str) -> ModuleType:
     return {
         "parser": parser,
         "framing": stream,
+        "mi": mi,
         "binrpc": binrpc,
         "jsonrpc": jsonrpc,
         "msgpack": packed,
