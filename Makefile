@@ -2,7 +2,7 @@
 # make test   all tests; ARGS="-k fork" goes to pytest
 # make lint   ruff, mypy, import-linter
 # make bench  the figures of README.md, on this machine
-# make fuzz   random input; ARGS="parser --minutes 20", framing, sequence, binrpc, jsonrpc or msgpack
+# make fuzz   random input; ARGS="parser --minutes 20", framing, sequence, mi, binrpc, jsonrpc or msgpack
 #
 # VENV: where the virtual environment lies. PYTHON: the interpreter to make it with.
 
