@@ -223,6 +223,8 @@ class _Management:
     def apply(self, config: Config) -> None:
         """Put what has been read again in force."""
         self._access.use(config.credentials, config.access.loopback_role)
+        if config.credentials is not None:
+            _LOG.info("tokens and certificates that are known: %d", len(config.credentials))
         self.http.reload_certificates()
         if self._audit is not None:
             self._audit.reopen()

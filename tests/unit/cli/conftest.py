@@ -53,10 +53,12 @@ class RpcStub:
         self.calls: list[tuple[str, list[Any]]] = []
         self.outcomes = ["pending", "200"]
         self.raw: bytes | None = None
+        self.shown: list[str | None] = []
         stub = self
 
         class Requests(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                stub.shown.append(self.headers["Authorization"])
                 length = int(self.headers["Content-Length"])
                 body = stub.answer(json.loads(self.rfile.read(length)))
                 self.send_response(200)
