@@ -23,11 +23,6 @@ from dlgmgmt.interfaces.settings import (
 )
 from mi_fifo import FifoError
 
-_BINRPC_PORT = 2049
-"""The one that kamcmd takes for granted."""
-_UDP_PORT, _TCP_PORT = 8090, 8091
-_MI_PORT = 8033
-
 
 class DoorError(Exception):
     """A door cannot be opened; the text says which and why."""
@@ -43,34 +38,30 @@ class DoorSettings:
     mi_datagram: MiDatagramSettings
 
     def for_demo(self, run_dir: Path) -> DoorSettings:
-        """With every door open, in the run directory, unless the configuration opens others."""
+        """With every door open, in the run directory, unless the configuration opens others.
+
+        No ports: another program may have them, such as NFS the one of kamcmd.
+        """
         binrpc, fifo, sock = self.binrpc, self.jsonrpc_fifo, self.jsonrpc_sock
         if not binrpc.listen:
-            listen = _demo_sockets(run_dir, ("ctl", "ctld"), (_BINRPC_PORT, _BINRPC_PORT))
+            listen = _demo_sockets(run_dir, "ctl", "ctld")
             binrpc = replace(binrpc, listen=listen)
         if not fifo.fifo_name:
             # kamctl makes its reply FIFOs in /tmp.
             fifo = replace(fifo, fifo_name=str(run_dir / "rpc.fifo"), reply_dir="/tmp")  # noqa: S108
         if not sock.listen:
-            listen = _demo_sockets(run_dir, ("rpcs.sock", "rpc.sock"), (_TCP_PORT, _UDP_PORT))
+            listen = _demo_sockets(run_dir, "rpcs.sock", "rpc.sock")
             sock = replace(sock, listen=listen)
         mi = self.mi_datagram
         if not mi.listen:
-            unix = SocketAddress("unix", path=str(run_dir / "mi.sock"))
-            udp = SocketAddress("udp", host="127.0.0.1", port=_MI_PORT)
-            mi = replace(mi, listen=(unix, udp))
+            mi = replace(mi, listen=(SocketAddress("unix", path=str(run_dir / "mi.sock")),))
         return DoorSettings(binrpc, fifo, sock, mi)
 
 
-def _demo_sockets(
-    run_dir: Path, files: tuple[str, str], ports: tuple[int, int]
-) -> tuple[SocketAddress, ...]:
-    """files: of a stream and a datagram socket. ports: of TCP and UDP."""
+def _demo_sockets(run_dir: Path, stream: str, datagram: str) -> tuple[SocketAddress, ...]:
     return (
-        SocketAddress("unixs", path=str(run_dir / files[0])),
-        SocketAddress("unixd", path=str(run_dir / files[1])),
-        SocketAddress("tcp", host="127.0.0.1", port=ports[0]),
-        SocketAddress("udp", host="127.0.0.1", port=ports[1]),
+        SocketAddress("unixs", path=str(run_dir / stream)),
+        SocketAddress("unixd", path=str(run_dir / datagram)),
     )
 
 
