@@ -11,7 +11,8 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from dlgmgmt.interfaces import jsonrpc_ws
+from dlgmgmt.interfaces import jsonrpc_ws, tokens
+from dlgmgmt.interfaces.access import Access
 from dlgmgmt.interfaces.rpc_door import answer
 from tests.unit.commands.harness import House
 from tests.unit.interfaces.test_http import Client, eventually, request, serving
@@ -193,6 +194,21 @@ async def test_a_page_of_this_server_may_connect(client: Client) -> None:
         assert (await ask(socket, request("core.uptime")))["id"] == 1
         wrong = await ask(socket, {**request("core.uptime"), "token": "wrong"})
         assert wrong["error"]["code"] == 401
+
+
+async def test_where_tokens_are_needed_each_message_shows_one(house: House) -> None:
+    """A browser cannot send one with the handshake."""
+    token = tokens.new_token()
+    access = Access(tokens.parse(tokens.line_for("alice", "viewer", token)))
+    async with (
+        serving(house, access=access) as client,
+        client.session.ws_connect(client.base + "/RPC") as socket,
+    ):
+        assert (await ask(socket, request("core.uptime")))["error"]["code"] == 401
+        shown = await ask(socket, {**request("core.uptime"), "token": token})
+        assert "uptime" in shown["result"]
+        forbidden = await ask(socket, {**request("dlg.end_dlg", 1, 2), "token": token})
+        assert forbidden["error"]["code"] == 403
 
 
 async def test_a_reader_that_stops_is_cut_off_and_nobody_waits_for_it(house: House) -> None:
