@@ -117,6 +117,19 @@ def pem_path() -> Reader:
     return Reader(_path, "the path of a PEM file, relative to the configuration file")
 
 
+def host_names() -> Reader:
+    """Names of this machine."""
+    name = v.domain()
+
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise TypeError
+        require(len(value) <= 64)
+        return tuple(name.read(item) for item in value)
+
+    return Reader(read, 'a list of at most 64 host names, such as ["sip.example.com"]')
+
+
 def file_path() -> Reader:
     """Another file; what is in it is seen when the path is complete."""
     return Reader(_path, "the path of a file, relative to the configuration file")

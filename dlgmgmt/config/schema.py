@@ -142,6 +142,7 @@ HTTP: Table = MappingProxyType(
         "certificate": n.pem_path(),
         "private_key": n.pem_path(),
         "client_ca": n.pem_path(),
+        "host_names": n.host_names(),
         "rate": v.integer(0, 1_000_000),
         "burst": v.integer(1, 1_000_000),
         "max_requests": v.integer(0, 65_536),

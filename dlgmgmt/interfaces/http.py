@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -47,8 +46,7 @@ class HttpServer:
     """The HTTP interface.
 
     settings: see HttpSettings. access: says who asks; without it everybody on this machine may
-    do everything. host_names: names, besides localhost and any address, that a request's Host
-    header may carry. Start and stop it on the management loop.
+    do everything. Start and stop it on the management loop.
     """
 
     def __init__(
@@ -57,14 +55,13 @@ class HttpServer:
         dispatcher: Dispatcher,
         *,
         access: Access | None = None,
-        host_names: Iterable[str] = (),
         max_msgpack: int = MAX_MSGPACK,
     ) -> None:
         self.settings = settings
         self._access = access or Access()
         self._limits = RequestLimits(settings.rate, settings.burst, settings.max_requests)
         self._rpc = JsonRpc(dispatcher, max_batch=settings.max_batch, max_depth=settings.max_depth)
-        self._names = lower_names((settings.host, *host_names))
+        self._names = lower_names((settings.host, *settings.host_names))
         self._writer = ReplyWriter(write_timeout=settings.write_timeout, max_msgpack=max_msgpack)
         document = openapi_document(dispatcher.registry)
         self._openapi = json.dumps(document).encode()

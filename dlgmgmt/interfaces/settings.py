@@ -24,7 +24,8 @@ class HttpSettings:
     progress on a reply that the client does not read. keepalive_timeout: of an idle connection.
 
     certificate, private_key: PEM files; with them HTTPS is spoken, and nothing else. client_ca: PEM
-    file with those who sign the certificates by which clients may be known.
+    file with those who sign the certificates by which clients may be known. host_names: besides
+    localhost and any address, what a Host header may name.
 
     Of one client, an IPv4 address or an IPv6 /64: rate, burst: requests a second, and at once;
     max_requests: under way at once. Beyond, 429 is answered; 0: no limit.
@@ -43,6 +44,7 @@ class HttpSettings:
     certificate: str | None = None
     private_key: str | None = None
     client_ca: str | None = None
+    host_names: tuple[str, ...] = ()
     rate: int = 500
     burst: int = 1000
     max_requests: int = 128

@@ -145,6 +145,16 @@ def test_certificates(tmp_path: Path) -> None:
     )
 
 
+def test_names_of_this_machine(tmp_path: Path) -> None:
+    config = read(tmp_path, '[http]\nhost_names = ["SIP.example.com"]\n')
+    assert config.http.host_names == ("sip.example.com",)
+    for bad in ('"x"', "[1]", '["a b"]', '["http://x"]', '["x:80"]'):
+        assert (
+            "a list of at most 64 host names"
+            in (problems(tmp_path, f"[http]\nhost_names = {bad}\n")[0])
+        )
+
+
 def test_what_a_reload_changes(tmp_path: Path) -> None:
     tokens(tmp_path)
     old = read(tmp_path, TABLE)

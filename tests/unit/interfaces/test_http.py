@@ -66,14 +66,12 @@ async def serving(
     house: House, *, context: CommandContext | None = None, **changes: Any
 ) -> AsyncIterator[Client]:
     max_msgpack = changes.pop("max_msgpack", 1 << 24)
-    host_names = changes.pop("host_names", ())
     access = changes.pop("access", None)
     dispatcher = Dispatcher(build_registry(), context or house.context)
     server = HttpServer(
         HttpSettings(port=0, **changes),
         dispatcher,
         access=access,
-        host_names=host_names,
         max_msgpack=max_msgpack,
     )
     await server.start()
@@ -456,7 +454,7 @@ async def test_batch_and_depth_limits_are_the_settings(house: House) -> None:
 async def test_the_host_header_must_name_this_server(
     house: House, host: str, *, allowed: bool
 ) -> None:
-    async with serving(house, host_names=["Proxy.example.com"]) as client:
+    async with serving(house, host_names=("Proxy.example.com",)) as client:
         status, _, _ = await client.post(request("core.version"), headers={"Host": host})
         assert status == (200 if allowed else 403)
 
