@@ -155,11 +155,12 @@ class RequestParser:
         if self._state in {_State.PARAMS, _State.QUOTED}:
             self._fail_unfinished()
             if not self._starts_command(line, cut):
-                line = b""
+                line, cut = b"", 0
         elif self._state is _State.RESYNC:
-            line = b""
+            line, cut = b"", 0
         self._rest(_State.IDLE)
-        if line.strip(BLANKS):
+        # Of a line that was cut something is missing, though what is left may be blank.
+        if cut or line.strip(BLANKS):
             self._first_line(line, cut)
             if self._state is _State.PARAMS:
                 self._fail_unfinished()

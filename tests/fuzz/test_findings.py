@@ -11,6 +11,7 @@ from dlgmgmt.sip.errors import BadMessage, BadUri
 from dlgmgmt.sip.framing import Framer, FramingError
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.uri import parse_uri
+from mi_fifo import MiBadRequest, RequestParser
 from tests.unit.sip.harness import BOB, FakeFlow, FakeStream, World
 
 
@@ -121,3 +122,16 @@ def test_the_answer_to_a_request_with_a_bare_return_has_none(version: str) -> No
     assert mail.sip["From"] == "<sip:a@b>;tag=a X: y"
     assert Message(mail.sip.raw).defect is None
     world.finish()
+
+
+@pytest.mark.parametrize("size", [20_000, 60])
+def test_a_line_without_end_is_an_error_however_it_comes(size: int) -> None:
+    line = b":dlg_br" + b" " * 15_000 + b"x" + b" " * 4_990
+    parser = RequestParser()
+    for at in range(0, len(line), size):
+        assert parser.feed(line[at : at + size], 0.0) == []
+    assert parser.deadline is not None
+    (error,) = parser.expire(parser.deadline)
+    assert isinstance(error, MiBadRequest)
+    assert error.cause == "line_too_long"
+    assert parser.deadline is None
