@@ -36,6 +36,9 @@ UNAUTHORIZED = (401, "Unauthorized")
 """Code and text of the JSON-RPC error that answers a request without a caller."""
 UNAUTHORIZED_HINT = "a valid token is needed"
 
+UNKNOWN = "unknown"
+"""The address of a peer that cannot be told: no loopback, and no unix socket."""
+
 _QUIET = 1.0
 # struct ucred (unix(7)): pid, uid, gid.
 _UCRED = struct.Struct("3i")
@@ -142,7 +145,13 @@ def token_in(decoded: object) -> str | None:
 
 
 def address_text(peer: object) -> str:
-    """Host and port of a socket's peer as it is shown; "" for that of a unix socket."""
+    """Host and port of a socket's peer as it is shown; "" for that of a unix socket.
+
+    None is the peer of a connection that was reset before its address was asked for. What he has
+    sent is still read, so he is a stranger, and not somebody whom a socket's mode has let in.
+    """
+    if peer is None:
+        return UNKNOWN
     if not isinstance(peer, tuple) or len(peer) < 2:
         return ""
     host, port = str(peer[0]), peer[1]

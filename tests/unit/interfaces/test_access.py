@@ -165,7 +165,13 @@ def test_loopback(address: str, *, expected: bool) -> None:
 def test_addresses_as_text() -> None:
     assert address_text(("127.0.0.1", 80)) == "127.0.0.1:80"
     assert address_text(("::1", 80, 0, 0)) == "[::1]:80"
-    assert address_text("/run/x") == address_text(b"") == address_text(None) == ""
+    assert address_text("/run/x") == address_text(b"") == ""
+
+
+def test_a_peer_that_cannot_be_told_is_a_stranger() -> None:
+    address = address_text(None)
+    assert Access().caller("http", address) is None
+    assert Access(loopback="admin").caller("http", address) is None
 
 
 # -- the member of a request -----------------------------------------------------------------------
