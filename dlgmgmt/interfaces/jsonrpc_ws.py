@@ -28,6 +28,7 @@ AT_ONCE = 16
 """Requests of one connection that are answered at once; for more than that one waits."""
 
 _PATIENCE = 10.0
+_STOP_GRACE = 1.0
 _HEARTBEAT = 30.0
 
 
@@ -51,7 +52,7 @@ class WebSockets:
         self._settings = settings
         self._limits = limits
         self._max_reply = max_reply
-        self._open: set[web.WebSocketResponse] = set()
+        self._open: set[_Connection] = set()
         self.requests = 0
         self.slow_readers = 0
 
@@ -60,9 +61,14 @@ class WebSockets:
         return len(self._open)
 
     async def stop(self) -> None:
-        """Close them."""
-        closing = [each.close(code=WSCloseCode.GOING_AWAY) for each in self._open]
-        await asyncio.gather(*closing, return_exceptions=True)
+        """Close them; those who do not take it in a moment are cut off."""
+        connections = list(self._open)
+        going = [each.socket.close(code=WSCloseCode.GOING_AWAY) for each in connections]
+        closing = asyncio.gather(*going, return_exceptions=True)
+        await asyncio.wait([closing], timeout=_STOP_GRACE)
+        for each in connections:
+            each.abort()
+        await closing
 
     async def serve(self, request: web.Request, who: Who) -> web.StreamResponse:
         """Serve one to its end; raises HTTPBadRequest for a handshake that is none."""
@@ -73,12 +79,12 @@ class WebSockets:
             max_msg_size=self._settings.max_body,
         )
         await socket.prepare(request)
-        self._open.add(socket)
         connection = _Connection(socket, request, who, f"websocket {request.remote}")
+        self._open.add(connection)
         try:
             await self._read(connection)
         finally:
-            self._open.discard(socket)
+            self._open.discard(connection)
             await connection.end()
         return socket
 

@@ -236,3 +236,22 @@ async def test_stopping_says_goodbye(house: House) -> None:
         message = await socket.receive(timeout=10)
         assert (message.type, message.data) == (WSMsgType.CLOSE, 1001)
         await stopping
+
+
+async def test_stopping_does_not_wait_for_a_reader_that_has_stopped(house: House) -> None:
+    for number in range(2500):
+        house.call(f"{number}@x")
+    async with serving(house) as client:
+        socket = await client.session.ws_connect(client.base + "/RPC", max_msg_size=0)
+        for _ in range(10):
+            await socket.send_str(json.dumps(request("dlg.list")))
+        assert socket._response.connection is not None
+        transport = socket._response.connection.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        await eventually(lambda: dict(client.server.counters())["websockets"] == 1)
+        # One answer has begun, and its lock is held.
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(10):
+            await client.server.stop()
+        transport.abort()
