@@ -118,6 +118,7 @@ def party_tag(value: str, header: str) -> str:
             and tag.replace("-", "").isalnum()
             and tag.isascii()
             and ";" not in address[:start]
+            and ">" not in address
         ):
             return tag
     return tag_of(name_addr(value, header).params)

@@ -57,6 +57,7 @@ def test_a_malformed_via_is_refused_in_its_common_form_too(params: str) -> None:
     [
         ("<sip:a@b>;tag=a x=<y>;tag=b", "a"),
         ("sip:a@b;tag=a;x=<y>;tag=b", "a"),
+        ("<sip:a@b>;Tag=a;x=<y>;tag=b", "a"),
         ("<sip:a@b>;tag=a", "a"),
         ("Doe, John <sip:a@b>;tag=a", "a"),
     ],
