@@ -18,6 +18,8 @@ from dlgmgmt.sip.tls import TlsContexts
 _QUIET = Quiet(logging.getLogger(__name__))
 
 _PAUSE_AFTER_ERROR = 0.5
+_AT_ONCE = 16
+"""Connections taken in a row; then the loop has its turn, however many more there are."""
 
 
 Begin = Callable[[socket.socket, Address], None]
@@ -82,7 +84,11 @@ class Acceptor:
 
     async def run(self, loop: asyncio.AbstractEventLoop, begin: Begin) -> NoReturn:
         """Accept until it is cancelled. begin: given each socket and its peer."""
+        taken = 0
         while True:
+            taken += 1
+            if taken % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 sock, address = await loop.sock_accept(self._sock)
             except OSError as error:

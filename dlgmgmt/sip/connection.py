@@ -58,19 +58,17 @@ class Connection(asyncio.Protocol):
         """Whether it is there already."""
         return self._transport is not None
 
+    @property
+    def gone(self) -> bool:
+        """Whether nothing can be sent on it any more, though it may not have been told so yet."""
+        transport = self._transport
+        return self.closed or (transport is not None and transport.is_closing())
+
     def send(self, data: bytes, failed: Failed | None) -> bool:
         """Send, or queue until the connection is there; False if it is closed or full."""
-        if self.closed:
+        if self.gone or not self._has_room(len(data)):
             return False
-        limit = self.listener.census.settings.max_unsent
         transport = self._transport
-        waiting = self._queued if transport is None else transport.get_write_buffer_size()
-        if waiting and waiting + len(data) > limit:
-            _QUIET.info(
-                "%s: %s:%d does not read, %d bytes wait", self.listener.name, *self.peer, waiting
-            )
-            self.abort()
-            return False
         if failed is not None:
             self._waiting[failed] = None
         if transport is None:
@@ -79,6 +77,18 @@ class Connection(asyncio.Protocol):
         else:
             transport.write(data)
         return True
+
+    def _has_room(self, size: int) -> bool:
+        """Whether so much more may wait to be sent; the connection of a peer is cut off if not."""
+        transport = self._transport
+        waiting = self._queued if transport is None else transport.get_write_buffer_size()
+        if not waiting or waiting + size <= self.listener.census.settings.max_unsent:
+            return True
+        _QUIET.info(
+            "%s: %s:%d does not read, %d bytes wait", self.listener.name, *self.peer, waiting
+        )
+        self.abort()
+        return False
 
     def settled(self, failed: Failed) -> None:
         """``failed`` need not be called any more."""
@@ -105,19 +115,28 @@ class Connection(asyncio.Protocol):
         listener = self.listener
         now = self._heard = listener.monotonic()
         framer = self._framer
+        pings = 0
         try:
             for item in framer.feed(data):
                 if isinstance(item, bytes):
+                    self._pong(pings)
+                    pings = 0
                     self._message(item)
-                elif item is Signal.PING and self._transport is not None:
-                    self._transport.write(_PONG)
+                elif item is Signal.PING:
+                    pings += 1
         except FramingError as error:
             self._unreadable(error)
             return
+        self._pong(pings)
         if not framer.pending:
             self._partial = None
         elif self._partial is None:
             self._partial = now
+
+    def _pong(self, pings: int) -> None:
+        data = _PONG * pings
+        if data and self._transport is not None and not self.gone and self._has_room(len(data)):
+            self._transport.write(data)
 
     def _message(self, data: bytes) -> None:
         from dlgmgmt.sip.streams import StreamFlow  # noqa: PLC0415 - the two need each other

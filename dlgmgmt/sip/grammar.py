@@ -155,7 +155,8 @@ def _sent_by(text: str) -> tuple[str, int] | None:
         and host.isascii()
         and number.isdecimal()
         and number.isascii()
-        and 0 < int(number[:6]) < 65536
+        and len(number) < 6
+        and 0 < int(number) < 65536
     ):
         return host.lower(), int(number)
     return None

@@ -195,7 +195,7 @@ class StreamListener(Bound):
     def connection(self, addr: Address, name: str) -> Connection | None:
         """The connection to ``addr``, made if there is none; None if there are too many."""
         found = self._connections.get((*addr, name))
-        if found is not None and not found.closed:
+        if found is not None and not found.gone:
             return found
         if self._stopped or not addr[1] or not self.census.enter(addr[0]):
             return None
@@ -211,6 +211,9 @@ class StreamListener(Bound):
         tls = self._tls
         timeout = self.census.settings.connect_timeout
         try:
+            if tls is not None:
+                # The TLS of asyncio would find out late, and lose the socket.
+                (connection.name or host).encode("idna")
             async with asyncio.timeout(timeout + (self._handshake_timeout() or 0)):
                 await loop.create_connection(
                     lambda: connection,
@@ -221,7 +224,8 @@ class StreamListener(Bound):
                     server_hostname=None if tls is None else connection.name or host,
                     ssl_handshake_timeout=self._handshake_timeout(),
                 )
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ssl.SSLError, ValueError) as error:
+            # ValueError: a name that no certificate can show.
             _QUIET.info(
                 "%s: no connection to %s:%d: %s", self.name, host_text(host), port, why(error)
             )
@@ -263,7 +267,7 @@ class StreamFlow:
     def send(self, data: bytes, failed: Failed | None = None) -> bool:
         """Send a message; False if there is no connection and none can be made."""
         connection = self._connection
-        if connection is None or connection.closed:
+        if connection is None or connection.gone:
             connection = self.transport.connection(self._again, self._name)
             if connection is None:
                 self.transport.unsent += 1
