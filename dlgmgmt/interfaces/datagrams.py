@@ -21,6 +21,7 @@ MAX_UDP = 65_507
 _AT_ONCE = 16
 _AGAIN = 0.02
 _UNREAD = 16
+_OVERHEAD = 32
 
 Peer = Any
 """Where a datagram came from, in the words of its address family."""
@@ -63,6 +64,8 @@ class DatagramSocket:
         else:
             # What receivers have not read yet takes room in it, ten datagrams of each on Linux.
             bound.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD * max_reply)
+            room = bound.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+            self.limit = min(max_reply, room - _OVERHEAD)
 
     @property
     def address(self) -> SocketAddress:

@@ -45,6 +45,8 @@ MAX_MSGPACK = 16 * 1024 * 1024
 
 _CHUNK = 131_072
 """Bytes of a listing that are gathered before they are written."""
+_PRETTY_CHUNK = 32_768
+"""The same where they are laid out first, which takes longer than to make them."""
 
 
 class NoMessage(ValueError):
@@ -125,7 +127,8 @@ async def chunks(
         yield await whole(reply, encoding, limit)
         return
     printer = Pretty() if pretty else None
-    async with contextlib.aclosing(json_chunks(reply)) as texts:
+    size = _PRETTY_CHUNK if pretty else _CHUNK
+    async with contextlib.aclosing(json_chunks(reply, size)) as texts:
         async for text in texts:
             yield text if printer is None else printer.feed(text)
 
@@ -186,21 +189,23 @@ def _encoded(response: Response, encoding: Encoding, *, pretty: bool) -> bytes:
     return Pretty().feed(text) if pretty else text
 
 
-async def json_chunks(reply: Answer) -> AsyncGenerator[bytes, None]:
-    """The JSON text of ``reply``, compact; a listing that is short comes in one piece."""
+async def json_chunks(reply: Answer, least: int = _CHUNK) -> AsyncGenerator[bytes, None]:
+    """The JSON text of ``reply``, compact; a listing of less than ``least`` bytes is one piece."""
     if isinstance(reply, list):
         opening = b"["
         for member in reply:
-            async for chunk in _json_member(opening, member):
+            async for chunk in _json_member(opening, member, least):
                 yield chunk
             opening = b","
         yield b"]"
         return
-    async for chunk in _json_member(b"", reply):
+    async for chunk in _json_member(b"", reply, least):
         yield chunk
 
 
-async def _json_member(opening: bytes, response: Response) -> AsyncGenerator[bytes, None]:
+async def _json_member(
+    opening: bytes, response: Response, least: int
+) -> AsyncGenerator[bytes, None]:
     listing = response.get("result")
     if not isinstance(listing, Listing):
         yield opening + JSON.encode(response)
@@ -218,7 +223,7 @@ async def _json_member(opening: bytes, response: Response) -> AsyncGenerator[byt
     pending = [opening, b'{"jsonrpc":"2.0","result":', text.opening, first]
     size = len(first)
     for batch in text.batches:
-        if size >= _CHUNK:
+        if size >= least:
             yield b"".join(pending)
             await asyncio.sleep(0)
             pending, size = [], 0
@@ -231,7 +236,7 @@ async def _json_member(opening: bytes, response: Response) -> AsyncGenerator[byt
 async def _text(response: Response, room: int, printer: Pretty | None) -> bytes | None:
     """A response as JSON, None if it is more than ``room`` bytes."""
     parts = []
-    async with contextlib.aclosing(_json_member(b"", response)) as texts:
+    async with contextlib.aclosing(_json_member(b"", response, _PRETTY_CHUNK)) as texts:
         async for text in texts:
             parts.append(text if printer is None else printer.feed(text))
             room -= len(parts[-1])
