@@ -95,6 +95,7 @@ def test_vias(value: str, via: tuple[str, str, int | None, str]) -> None:
         "SIP/2.0/UDP ;branch=z9",
         "SIP/2.0/UDP x:0;branch=z9",
         "SIP/2.0/UDP x:65536;branch=z9",
+        "SIP/2.0/UDP x:00000165536;branch=z9",
         'SIP/2.0/UDP x;a="open;branch=z9',
         "nonsense",
     ],
