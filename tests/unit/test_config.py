@@ -171,7 +171,7 @@ listen = "localhost:80"
         "13: ims_dialog.hash_size = 0 is refused; allowed: an integer from 1 to",
         "14: unknown parameter ims_dialog.hashsize = 3 (did you mean hash_size?); allowed: ",
         "15: ims_dialog.db_mode = 1 is refused: this version keeps dialogs in memory alone, ",
-        "16: unknown table snmp; allowed: sip, mi_fifo, http, ",
+        "16: unknown table snmp; allowed: sip, mi_fifo, mi_datagram, http, ",
         "18: http.listen = 'localhost:80' is refused; allowed: a numeric address and a port",
     ]
     assert len(found) == len(starts)
