@@ -6,7 +6,7 @@ What ends a single dialog is in handlers_dialog.py.
 from __future__ import annotations
 
 import contextlib
-import functools
+from dataclasses import dataclass, field
 
 from dlgmgmt.commands.context import Bridging
 from dlgmgmt.commands.errors import Failure, Refused
@@ -70,7 +70,7 @@ def end_all(call: Call) -> AllOrdered:
     """End every answered dialog, many of them at a steady rate."""
     context = call.context
     jobs = [
-        functools.partial(_end, call, view.h_entry, view.h_id)
+        _End(view.h_entry, view.h_id, call)
         for batch in context.table.iter_views()
         for view in batch
         if view.state in ANSWERED
@@ -79,10 +79,21 @@ def end_all(call: Call) -> AllOrdered:
     return AllOrdered(len(jobs))
 
 
-def _end(call: Call, h_entry: int, h_id: int) -> None:
-    # It may have ended by itself meanwhile.
-    with contextlib.suppress(NoSuchDialog):
-        call.ended(call.context.terminator.by_id(h_entry, h_id, reason=OPERATOR_REASON))
+@dataclass(slots=True, frozen=True)
+class _End:
+    """Ends one dialog; equal to any other that ends the same."""
+
+    h_entry: int
+    h_id: int
+    call: Call = field(compare=False)
+
+    def __call__(self) -> None:
+        call = self.call
+        # It may have ended by itself meanwhile.
+        with contextlib.suppress(NoSuchDialog):
+            call.ended(
+                call.context.terminator.by_id(self.h_entry, self.h_id, reason=OPERATOR_REASON)
+            )
 
 
 def _bridging(call: Call) -> Bridging:

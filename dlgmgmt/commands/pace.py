@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 _LOG = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Pacer:
         self._interval = interval
         self._wait = wait
         self._lock = threading.Lock()
-        self._jobs: deque[Job] = deque()
+        self._jobs: OrderedDict[Job, None] = OrderedDict()
         self._busy = False
 
     def __len__(self) -> int:
@@ -31,9 +31,13 @@ class Pacer:
         return len(self._jobs)
 
     def run(self, jobs: Iterable[Job]) -> None:
-        """Do a first burst before this returns, unless others wait already; the rest follows."""
+        """Do a first burst before this returns, unless others wait already; the rest follows.
+
+        A job that is equal to one that waits is not done twice: an order that is repeated while
+        its jobs wait adds none.
+        """
         with self._lock:
-            self._jobs.extend(jobs)
+            self._jobs.update(dict.fromkeys(jobs))
             if self._busy:
                 return
             self._busy = True
@@ -55,7 +59,7 @@ class Pacer:
         """Do some jobs; whether there are more."""
         for _ in range(BURST):
             with self._lock:
-                job = self._jobs.popleft() if self._jobs else None
+                job = self._jobs.popitem(last=False)[0] if self._jobs else None
             if job is None:
                 break
             try:

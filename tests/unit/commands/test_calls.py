@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import threading
 
@@ -112,6 +113,26 @@ def test_a_call_that_ended_meanwhile_does_not_hold_up_the_others(house: House) -
         assert callable(job)
         job()
     assert second.state is State.DELETED
+
+
+def test_an_order_that_is_repeated_while_it_waits_adds_nothing(house: House) -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def wait(_seconds: float) -> None:
+        waiting.set()
+        assert go_on.wait(10)
+
+    for number in range(3 * BURST):
+        house.call(f"{number}@x")
+    pacer = Pacer(0.1, wait)
+    house.dispatcher.context = dataclasses.replace(house.context, pacer=pacer)
+    assert run(house, "dlg2.end_all_active_dlg") == AllOrdered(3 * BURST)
+    assert waiting.wait(10)
+    assert len(pacer) == 2 * BURST
+    assert run(house, "dlg2.end_all_active_dlg") == AllOrdered(2 * BURST)
+    assert len(pacer) == 2 * BURST
+    pacer.stop()
+    go_on.set()
 
 
 def test_the_pace() -> None:
