@@ -21,7 +21,6 @@ MAX_UDP = 65_507
 _AT_ONCE = 16
 _AGAIN = 0.02
 _UNREAD = 16
-_OVERHEAD = 32
 
 Peer = Any
 """Where a datagram came from, in the words of its address family."""
@@ -62,10 +61,11 @@ class DatagramSocket:
         if bound.address.kind == "udp":
             self.limit = min(max_reply, MAX_UDP)
         else:
-            # What receivers have not read yet takes room in it, ten datagrams of each on Linux.
+            # What connected receivers have not read yet takes room in it.
             bound.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD * max_reply)
             room = bound.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-            self.limit = min(max_reply, room - _OVERHEAD)
+            # Linux says twice of what was granted, for what it needs itself.
+            self.limit = min(max_reply, room // 2)
 
     @property
     def address(self) -> SocketAddress:
@@ -131,13 +131,33 @@ class DatagramSocket:
     def _send_now(self, data: bytes, peer: Peer) -> bool | None:
         """As ``send``; None if there is no room now."""
         try:
-            self._bound.sock.sendto(data, peer)
+            if not self.address.path or not self._send_apart(data, peer):
+                self._bound.sock.sendto(data, peer)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.ENOBUFS):
                 return None
             if error.errno == errno.EMSGSIZE:
                 return False
             _LOG.info("%s: no answer to %s: %s", self.address, peer_text(peer), error.strerror)
+        return True
+
+    def _send_apart(self, data: bytes, peer: Peer) -> bool:
+        """Send by a socket of its own; False to one who has connected, and takes nothing from it.
+
+        A datagram that is not read takes room in the socket that has sent it, as long as its
+        receiver lives: in the common one it would be taken from the answers to all others.
+        """
+        try:
+            apart = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        except OSError:  # as many files are open as may be
+            return False
+        with apart as sock:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * self.limit)
+            try:
+                sock.sendto(data, peer)
+            except PermissionError:
+                return False
         return True
 
 
