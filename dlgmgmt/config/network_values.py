@@ -141,15 +141,21 @@ def _path(value: object) -> str:
     return text
 
 
-def door_sockets(*, loopback: bool = True, kinds: tuple[Kind, ...] = _DOOR_KINDS) -> Reader:
+def door_sockets(
+    *,
+    loopback: bool = True,
+    kinds: tuple[Kind, ...] = _DOOR_KINDS,
+    names: tuple[str, int] = ("ctl", 2049),
+) -> Reader:
     """Sockets of a door: files with rights, and addresses.
 
     loopback: those of this machine alone, for the door asks nobody who he is. kinds: the door's.
+    names: of a file and a port, for an example.
     """
     known: dict[str, Kind] = {kind: kind for kind in kinds}
     files = [kind for kind in kinds if kind.startswith("unix")]
     inet = [kind for kind in kinds if kind not in files]
-    examples = f'["{files[0]}:/run/dlgmgmt/ctl", "{inet[0]}:127.0.0.1:2049"]'
+    examples = f'["{files[0]}:/run/dlgmgmt/{names[0]}", "{inet[0]}:127.0.0.1:{names[1]}"]'
 
     def one(value: object) -> SocketAddress:
         text, _, rest = as_text(value).partition(":")

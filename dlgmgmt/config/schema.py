@@ -118,7 +118,7 @@ MI_FIFO: Table = MappingProxyType(
 
 MI_DATAGRAM: Table = MappingProxyType(
     {
-        "listen": n.door_sockets(kinds=("unix", "udp")),
+        "listen": n.door_sockets(kinds=("unix", "udp"), names=("mi.sock", 8033)),
         "socket_mode": v.octal_mode(),
         "socket_user": v.user(),
         "socket_group": v.group(),

@@ -23,6 +23,7 @@ def listing() -> str:
 
 TABLES = {
     "sip": schema.SIP,
+    "mi_datagram": schema.MI_DATAGRAM,
     "http": schema.HTTP,
     "jsonrpc_sock": schema.JSONRPC_SOCK,
     "binrpc": schema.BINRPC,
@@ -42,7 +43,7 @@ def test_each_parameter_is_there_with_its_default(tmp_path: Path, table: str) ->
     given, nothing = read(tmp_path, part), read(tmp_path, "")
 
     def settings(config: Config) -> object:
-        doors = config.http, config.jsonrpc_sock, config.binrpc, config.access
+        doors = config.http, config.jsonrpc_sock, config.binrpc, config.access, config.mi_datagram
         return config.sip, config.dialog, config.routing, doors
 
     assert settings(given) == settings(nothing)
