@@ -40,6 +40,11 @@ def test_a_demo_opens_every_door_of_json_rpc_in_its_directory(tmp_path: Path) ->
     ]
 
 
+def test_a_demo_takes_mi_in_datagrams_there_too(tmp_path: Path) -> None:
+    settings = CLOSED.for_demo(tmp_path)
+    assert [str(each) for each in settings.mi_datagram.listen] == [f"unix:{tmp_path}/mi.sock"]
+
+
 def test_a_demo_leaves_what_is_configured(tmp_path: Path) -> None:
     fifo = JsonFifoSettings(fifo_name="/run/x", reply_dir="/run/y")
     sock = JsonSockSettings(listen=(SocketAddress("unixd", path="/run/z"),))
