@@ -205,7 +205,7 @@ class _Management:
         self._config = config
         self._audit = _audit_log(config)
         self._access = Access(config.credentials, config.access.loopback_role)
-        self._pacer = context.pacer
+        self._pacer, self._sweeps = context.pacer, context.sweeps
         dispatcher = Dispatcher(build_registry(), context, self._audit)
         self.fifo = FifoServer(config.fifo, MiBinding(dispatcher))
         self.http = HttpServer(config.http, dispatcher, access=self._access)
@@ -251,6 +251,7 @@ class _Management:
     async def stop(self) -> None:
         """Close every door."""
         self._pacer.stop()
+        self._sweeps.stop()
         await self.doors.stop()
         await self.http.stop()
         await self.fifo.stop()

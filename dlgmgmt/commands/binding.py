@@ -31,7 +31,8 @@ def bind(
     params = command.params
     slots: list[object] = [_UNSET] * len(params)
     rest = _bind_named(command, protocol, arguments, slots)
-    free = [i for i, value in enumerate(slots) if value is _UNSET]
+    by_place = [protocol is not MgmtProtocol.MI or not param.by_name for param in params]
+    free = [i for i, value in enumerate(slots) if value is _UNSET and by_place[i]]
     further: list[str] = []
     for place, value in zip(free, rest, strict=False):
         slots[place] = value
@@ -48,16 +49,14 @@ def bind(
             raise Refused(Failure.TOO_FEW, f"parameter {param.name} is missing")
     values: dict[str, Value] = {}
     gap = False
-    for param, value in zip(params, slots, strict=True):
+    for param, value, placed in zip(params, slots, by_place, strict=True):
         if value is _UNSET:
-            gap = True
+            gap = gap or placed
             continue
-        if gap and protocol is MgmtProtocol.MI:
+        if gap and placed and protocol is MgmtProtocol.MI:
             # An optional MI parameter narrows the one before it; alone it means nothing.
             raise Refused(Failure.BAD_VALUE, f"{param.name} without what stands before it")
-        values[param.name] = (
-            _integer(param, value) if param.type == "integer" else _text(param, value, protocol)
-        )
+        values[param.name] = _value(param, value, protocol)
     return values, tuple(further)
 
 
@@ -78,7 +77,7 @@ def _bind_named(
             continue
         place = places.get(name)
         if place is None:
-            if protocol is MgmtProtocol.MI:
+            if protocol is MgmtProtocol.MI and not all(p.by_name for p in command.params):
                 # MI clients put any label before a value; only its place counts then.
                 rest.append(value)
                 continue
@@ -87,6 +86,29 @@ def _bind_named(
             raise Refused(Failure.BAD_VALUE, f"{command.params[place].name} is given twice")
         slots[place] = value
     return rest
+
+
+def _value(param: Param, value: object, protocol: MgmtProtocol) -> Value:
+    if param.type == "integer":
+        return _integer(param, value)
+    if param.type == "boolean":
+        return _boolean(param, value)
+    return _text(param, value, protocol)
+
+
+_BOOLEANS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+
+
+def _boolean(param: Param, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = _BOOLEANS.get(str(value).strip(" \t").lower()) if type(value) in (str, int) else None
+    if known is None:
+        raise Refused(Failure.BAD_VALUE, f"{param.name} must be true or false")
+    return known
 
 
 def _text(param: Param, value: object, protocol: MgmtProtocol) -> str:

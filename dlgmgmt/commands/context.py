@@ -10,9 +10,10 @@ from typing import Protocol
 
 from dlgmgmt.commands.baselines import Baselines
 from dlgmgmt.commands.pace import Pacer
+from dlgmgmt.commands.sweeps import Sweeps
 from dlgmgmt.commands.system import System
 from dlgmgmt.dialog.model import Dialog
-from dlgmgmt.dialog.profiles import Profiles
+from dlgmgmt.dialog.query import Source
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.views import DialogView, Snapshot, TableCounts, TerminationView
@@ -23,20 +24,12 @@ StatisticsProvider = Callable[[], Sequence[tuple[str, int]]]
 """Names and values of one group, in the order in which they are shown."""
 
 
-class Dialogs(Protocol):
+class Dialogs(Source, Protocol):
     """What commands read of the dialog table; see dlgmgmt.dialog.table.DialogTable."""
 
     @property
     def settings(self) -> DialogSettings:
         """The parameters in force."""
-
-    @property
-    def size(self) -> int:
-        """Hash entries."""
-
-    @property
-    def profiles(self) -> Profiles:
-        """The profiles and their members."""
 
     def iter_views(self) -> Iterator[list[DialogView]]:
         """Copies of all dialogs, batch by batch."""
@@ -57,6 +50,27 @@ class Dialogs(Protocol):
 
     def find(self, callid: str, from_tag: str | None = None) -> list[DialogView]:
         """Copies of the dialogs with this Call-ID (and From tag)."""
+
+    def dialog(self, h_entry: int, h_id: int) -> Dialog | None:
+        """The dialog with these numbers."""
+
+    def set_var(self, dialog: Dialog, key: str, value: str | None) -> None:
+        """Set a variable, or remove it; ValueError."""
+
+    def vars(self, dialog: Dialog) -> dict[str, str]:
+        """All variables."""
+
+    def set_flag(self, dialog: Dialog, number: int) -> None:
+        """Set a flag; ValueError."""
+
+    def reset_flag(self, dialog: Dialog, number: int) -> None:
+        """Clear a flag; ValueError."""
+
+    def is_flag_set(self, dialog: Dialog, number: int) -> bool:
+        """Whether a flag is set; ValueError."""
+
+    def set_lifetime(self, dialog: Dialog, seconds: int) -> None:
+        """The dialog timeout in seconds; one that runs begins again. ValueError."""
 
     def counts(self) -> TableCounts:
         """Dialogs per state, totals since the start."""
@@ -134,8 +148,8 @@ class CommandContext:
     the daemon. statistics: groups of counters besides those of the dialog table, by group name.
     tracing: None where no messages pass. describe: the lines of a dialog's context. force: moves a
     dialog to a state, False if it cannot go there. bridging: None where no calls are made. pacer:
-    for what is done to very many dialogs. system: sockets and parameters. baselines: what counters
-    stood at when they were reset.
+    for what is done to very many dialogs. sweeps: the same, at a rate that was asked for. system:
+    sockets and parameters. baselines: what counters stood at when they were reset.
     """
 
     table: Dialogs
@@ -152,5 +166,6 @@ class CommandContext:
     force: Callable[[Dialog, State], bool] = _no_force
     bridging: Bridging | None = None
     pacer: Pacer = field(default_factory=Pacer)
+    sweeps: Sweeps = field(default_factory=Sweeps)
     system: System = field(default_factory=System)
     baselines: Baselines = field(default_factory=Baselines)

@@ -75,6 +75,14 @@ def _takes_more(command: Command) -> bool:
 
 def value_schema(param: Param) -> Schema:
     """All values that a parameter takes: clients that read them from a command line mix types."""
+    if param.type == "boolean":
+        return {
+            "description": param.doc,
+            "anyOf": [
+                {"type": "boolean"},
+                {"enum": [0, 1, "0", "1", "true", "false", "yes", "no", "on", "off"]},
+            ],
+        }
     kinds: Schema = (
         {
             "anyOf": [
@@ -102,7 +110,7 @@ def _positional(command: Command) -> Schema:
     params = command.params
     schema: Schema = {
         "type": "array",
-        "minItems": sum(param.required for param in params),
+        "minItems": max((at for at, param in enumerate(params, 1) if param.required), default=0),
     }
     if params:
         schema["prefixItems"] = [value_schema(param) for param in params]

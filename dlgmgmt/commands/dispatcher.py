@@ -103,7 +103,7 @@ class Dispatcher:
         try:
             return self._run(command, protocol, name, arguments, caller, understood)
         except Refused as refused:
-            return self._error(command, protocol, name, caller, refused.failure, refused.detail)
+            return self._error(command, protocol, name, caller, refused)
         except Exception:  # noqa: BLE001 - a broken handler must not end the interface
             _LOG.exception("%s %s from %s failed", protocol.value, quoted(name), caller.label)
             return self.failed(protocol, name)
@@ -182,9 +182,9 @@ class Dispatcher:
         protocol: MgmtProtocol,
         name: str,
         caller: Caller,
-        failure: Failure,
-        detail: str,
+        refused: Refused,
     ) -> CommandError:
+        failure, detail = refused.failure, refused.detail
         if command is None:
             code, text = DEFAULT_TEXTS[protocol, failure]
         else:
@@ -199,4 +199,5 @@ class Dispatcher:
             f" ({ascii(detail)[1:-1]})" if detail else "",
         )
         told = text.format(name=name, detail=detail)
-        return CommandError(code, told, failure, "" if "{detail}" in text else detail)
+        more = "" if "{detail}" in text else detail
+        return CommandError(code, told, failure, more, refused.candidates)

@@ -7,9 +7,11 @@ Kamailio's own clients expect others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
+
+from dlgmgmt.dialog.views import DialogView
 
 
 class MgmtProtocol(Enum):
@@ -35,6 +37,11 @@ class Failure(Enum):
     BAD_TO = "an address that nobody can be referred to"
     NO_CALLID = "no dialog with this Call-ID"
     NO_DIALOG = "no such dialog"
+    AMBIGUOUS = "several dialogs are meant"
+    UNEXPECTED = "not as many dialogs as expected"
+    NO_SWEEP = "no such ending of many dialogs"
+    NO_VARIABLE = "no such variable"
+    NO_MEMBER = "the dialog is not in this profile"
     NO_MATCH = "no dialog fits"
     NO_PROFILE = "no such profile"
     NO_BRIDGE = "no such bridge"
@@ -51,27 +58,39 @@ class Refused(Exception):
     """What the binding of parameters and the handlers raise.
 
     detail: what exactly was wrong, in words of this program; "" if ``failure`` says it all.
+    candidates: the dialogs that could have been meant.
     """
 
-    def __init__(self, failure: Failure, detail: str = "") -> None:
+    def __init__(
+        self, failure: Failure, detail: str = "", candidates: Sequence[DialogView] = ()
+    ) -> None:
         super().__init__(detail or failure.value)
         self.failure = failure
         self.detail = detail
+        self.candidates = tuple(candidates)
 
 
 class CommandError(Exception):
     """The answer to a refused command, in the numbers and words of one protocol.
 
     ``text`` is what the protocol's clients know; ``detail`` is more exact, "" if there is no more
-    or if it stands in the text.
+    or if it stands in the text. ``candidates`` are the dialogs that could have been meant.
     """
 
-    def __init__(self, code: int, text: str, failure: Failure, detail: str = "") -> None:
+    def __init__(
+        self,
+        code: int,
+        text: str,
+        failure: Failure,
+        detail: str = "",
+        candidates: tuple[DialogView, ...] = (),
+    ) -> None:
         super().__init__(f"{code} {text}")
         self.code = code
         self.text = text
         self.failure = failure
         self.detail = detail
+        self.candidates = candidates
 
 
 ErrorTexts = Mapping[tuple[MgmtProtocol, Failure], tuple[int, str]]
@@ -89,6 +108,11 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_MI, Failure.BAD_HEADERS): (400, "Bad parameter"),
         (_MI, Failure.NO_CALLID): (404, "Requested Dialog not found"),
         (_MI, Failure.NO_DIALOG): (404, "Requested Dialog not found"),
+        (_MI, Failure.AMBIGUOUS): (409, "{detail}"),
+        (_MI, Failure.UNEXPECTED): (409, "{detail}"),
+        (_MI, Failure.NO_SWEEP): (404, "Not found"),
+        (_MI, Failure.NO_VARIABLE): (404, "Variable not found"),
+        (_MI, Failure.NO_MEMBER): (404, "Not in this profile"),
         (_MI, Failure.BAD_MATCH): (400, "{detail}"),
         (_MI, Failure.BAD_STATE): (500, "Invalid state value"),
         (_MI, Failure.BAD_ADDRESS): (500, "Server Internal Error"),
@@ -113,6 +137,11 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_RPC, Failure.BAD_HEADERS): (-32602, "Invalid params"),
         (_RPC, Failure.NO_CALLID): (404, "Dialog not found"),
         (_RPC, Failure.NO_DIALOG): (404, "Dialog not found"),
+        (_RPC, Failure.AMBIGUOUS): (409, "{detail}"),
+        (_RPC, Failure.UNEXPECTED): (409, "{detail}"),
+        (_RPC, Failure.NO_SWEEP): (404, "Not found"),
+        (_RPC, Failure.NO_VARIABLE): (404, "Variable not found"),
+        (_RPC, Failure.NO_MEMBER): (404, "Not in this profile"),
         (_RPC, Failure.BAD_MATCH): (500, "{detail}"),
         (_RPC, Failure.BAD_STATE): (500, "Invalid state value"),
         (_RPC, Failure.BAD_ADDRESS): (500, "Invalid parameters"),

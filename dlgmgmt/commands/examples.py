@@ -156,3 +156,28 @@ OPENRPC: dict[str, object] = {
     "info": {"title": "dlgmgmt", "version": "0.1.0"},
     "methods": [],
 }
+
+SWEEP: dict[str, object] = {
+    "id": 1,
+    "dry_run": False,
+    "done": False,
+    "matched": 1,
+    "ended": 1,
+    "gone": 0,
+    "changed": 0,
+    "answered": 0,
+    "ordered_ts": 1795406697,
+    "finished_ts": 0,
+    "dialogs": [
+        {
+            "h_entry": 1681,
+            "h_id": 11750,
+            "call-id": "ab12@192.0.2.1",
+            "from_tag": "a1",
+            "outcome": "ended",
+            "termination": 1,
+            "legs": _PENDING,
+        }
+    ],
+    "after": None,
+}

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from dlgmgmt.commands.context import Bridging
 from dlgmgmt.commands.errors import Failure, Refused
-from dlgmgmt.commands.handlers_dialog import OPERATOR_REASON
 from dlgmgmt.commands.registry import Call
 from dlgmgmt.commands.results import Alive, AllOrdered, BridgeList, BridgeOrdered, StateSet
+from dlgmgmt.commands.waiting import OPERATOR_REASON
 from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.forced import ANSWERED
 from dlgmgmt.dialog.model import Dialog

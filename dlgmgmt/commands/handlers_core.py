@@ -141,7 +141,8 @@ def _signatures(command: Command) -> Iterator[tuple[str, ...]]:
     """One for each number of parameters, the fewest first."""
     kind = SCHEMAS[command.result].get("type", "object")
     given = [_type(each) for each in command.params]
-    for number in range(sum(each.required for each in command.params), len(given) + 1):
+    fewest = max((at for at, each in enumerate(command.params, 1) if each.required), default=0)
+    for number in range(fewest, len(given) + 1):
         yield (_TYPES.get(str(kind), str(kind)), *given[:number])
 
 

@@ -96,7 +96,10 @@ _ERROR: Final[Schema] = {
             "properties": {
                 "code": {"type": "integer"},
                 "message": {"type": "string"},
-                "data": {"type": "string", "description": "what exactly was wrong"},
+                "data": {
+                    "description": "what exactly was wrong, or the dialogs that may be meant",
+                    "anyOf": [{"type": "string"}, ref("Candidates")],
+                },
             },
         },
         "id": _ID,

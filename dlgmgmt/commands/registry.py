@@ -19,16 +19,18 @@ Value = str | int
 class Param:
     """One parameter.
 
-    type: "string" or "integer". aliases: further names that a client may use. variadic: takes
-    every further positional value too (the last parameter alone, of type string).
+    type: "string", "integer" or "boolean". aliases: further names that a client may use. variadic:
+    takes every further positional value too (the last parameter alone, of type string). by_name:
+    over MI it is given by its name alone, in any order.
     """
 
     name: str
-    type: Literal["string", "integer"]
+    type: Literal["string", "integer", "boolean"]
     doc: str
     required: bool = True
     aliases: tuple[str, ...] = ()
     variadic: bool = False
+    by_name: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -77,6 +79,10 @@ class Call:
     def optional_number(self, name: str) -> int | None:
         """The value of an optional integer parameter, None if it was not given."""
         return self.number(name) if name in self.values else None
+
+    def flag(self, name: str) -> bool:
+        """The value of an optional boolean parameter, False if it was not given."""
+        return bool(self.number(name)) if name in self.values else False
 
 
 Handler = Callable[[Call], Result]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dlgmgmt.commands.results_query import QueryResult
 from dlgmgmt.commands.results_system import SystemResult
 from dlgmgmt.dialog.views import DialogView, Snapshot, TerminationView
 from dlgmgmt.sip.bridges import BridgeView as BridgeView  # noqa: PLC0414 - part of a result
@@ -162,6 +163,19 @@ class TraceStatus:
     enabled: bool
 
 
+@dataclass(slots=True, frozen=True)
+class Pending:
+    """An answer that an interface may wait for; see dlgmgmt.interfaces.pending.
+
+    record: what was ordered. look: what is known now, and whether that is all; it may be called
+    from any thread. seconds: after which what is known then is the answer.
+    """
+
+    record: TerminationView
+    look: Callable[[], tuple[TerminationOrdered, bool]]
+    seconds: float
+
+
 Result = (
     Listing
     | DialogMatches
@@ -176,6 +190,8 @@ Result = (
     | BridgeList
     | ActiveStats
     | SystemResult
+    | QueryResult
+    | Pending
     | TraceLog
     | TraceStatus
 )

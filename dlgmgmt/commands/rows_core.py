@@ -217,7 +217,7 @@ CORE = (
         ("corex.list_sockets",),
         (),
         "view",
-        "Where SIP is listened for; an object where there is one socket only.",
+        "Where SIP is listened for.",
         core.sip_sockets,
         "SipSockets",
         Example((), [SIP_SOCKET, {**SIP_SOCKET, "PROTO": "tcp"}]),

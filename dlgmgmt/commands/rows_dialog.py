@@ -8,7 +8,7 @@ from dlgmgmt.commands import handlers_calls as calls
 from dlgmgmt.commands import handlers_dialog as dialog
 from dlgmgmt.commands.errors import Failure, MgmtProtocol
 from dlgmgmt.commands.examples import ACTIVE, ORDERED, STATUS
-from dlgmgmt.commands.params import CALLID, FROM_TAG, HEADERS, TO_TAG
+from dlgmgmt.commands.params import CALLID, FROM_TAG, HEADERS, REASON, TO_TAG, WAIT
 from dlgmgmt.commands.registry import Command, Example, Param
 
 _MI, _RPC = MgmtProtocol.MI, MgmtProtocol.RPC
@@ -59,10 +59,10 @@ DIALOGS = (
     Command(
         ("dlg_terminate_dlg",),
         ("dlg.terminate_dlg",),
-        (CALLID, FROM_TAG, TO_TAG, HEADERS),
+        (CALLID, FROM_TAG, TO_TAG, HEADERS, REASON, WAIT),
         "operate",
-        "End the dialog that these name; both parties are told. The answer comes before theirs: "
-        "dlg.termination says what they answered.",
+        "End the dialog that these name; both parties are told. The answer comes before theirs, "
+        "unless it is told to wait: dlg.termination says what they answered.",
         dialog.terminate_by_tags,
         "TerminationOrdered",
         Example(("ab12@192.0.2.1", "a1", "b1"), ORDERED),
@@ -78,10 +78,12 @@ DIALOGS = (
             Param("h_entry", "integer", "number of the dialog's hash entry"),
             Param("h_id", "integer", "number of the dialog within its hash entry"),
             HEADERS,
+            REASON,
+            WAIT,
         ),
         "operate",
-        "End the dialog h_entry:h_id; both parties are told. The answer comes before theirs: "
-        "dlg.termination says what they answered.",
+        "End the dialog h_entry:h_id; both parties are told. The answer comes before theirs, "
+        "unless it is told to wait: dlg.termination says what they answered.",
         dialog.terminate_by_id,
         "TerminationOrdered",
         Example((1681, 11750), ORDERED),

@@ -13,6 +13,10 @@ def _integer(doc: str) -> Schema:
     return {"type": "integer", "description": doc}
 
 
+def _boolean(doc: str) -> Schema:
+    return {"type": "boolean", "description": doc}
+
+
 def _string(doc: str) -> Schema:
     return {"type": "string", "description": doc}
 
@@ -271,6 +275,50 @@ SCHEMAS: dict[str, Schema] = {
         ordered_ts=_integer(_UNIX),
         legs=_array(ref("SideOutcome"), "who was told what"),
     ),
+    "Candidates": _object(
+        "Dialogs that may be meant, 100 at most.", candidates=_array(ref("Dialog"), "the dialogs")
+    ),
+    "QueryPage": _object(
+        "A page of dialogs.",
+        items=_array(ref("Dialog"), "the dialogs"),
+        cursor=_nullable("for the next page; null after the last one"),
+        total=_integer("how many fitted when the first page was asked for"),
+    ),
+    "SweptDialog": _object(
+        "A dialog that is to be ended with others.",
+        h_entry=_integer("number of its hash entry"),
+        h_id=_integer("its number within the hash entry"),
+        callid=_string("its Call-ID"),
+        from_tag=_string("tag of the caller"),
+        outcome={
+            "type": "string",
+            "enum": ["waiting", "ended", "gone", "changed"],
+            "description": "its turn has not come; ended; it had ended; it did not fit any more",
+        },
+        termination=_integer("id for dlg.termination, 0 for none"),
+        legs=_array(ref("SideOutcome"), "who was told what"),
+    ),
+    "Sweep": _object(
+        "How the ending of many dialogs goes.",
+        id=_integer("its number, for dlg.match_status; 0 for a dry run"),
+        dry_run=_boolean("whether nothing is ended"),
+        done=_boolean("whether all have had their turn, and all answers have come"),
+        matched=_integer("how many dialogs fitted"),
+        ended=_integer("how many were ended"),
+        gone=_integer("how many had ended by themselves"),
+        changed=_integer("how many did not fit any more"),
+        answered=_integer("of how many ended ones no answer is waited for any more"),
+        ordered_ts=_integer(_UNIX),
+        finished_ts=_integer(_UNIX),
+        dialogs=_array(ref("SweptDialog"), "a part of the dialogs"),
+        after={
+            "type": ["integer", "null"],
+            "description": "parameter with which the further ones are asked for; null at the end",
+        },
+    ),
+    "Variables": {**_PAIR, "description": "variables by name"},
+    "Flag": _object("A flag.", flag=_integer("its number"), set=_boolean("whether it is set")),
+    "Done": {"type": "string", "const": "Done"},
     "ActiveStats": _object(
         "Live dialogs by phase.",
         starting=_integer("unconfirmed"),

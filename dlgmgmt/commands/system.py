@@ -36,6 +36,7 @@ _WORK = (
     ("script-watchdog", "time limit of the routing script"),
     ("script-load", "loading the routing script"),
     ("script-", "routing script worker"),
+    ("sweep-", "ending the dialogs of one order"),
     ("pacer", "ending many dialogs at a steady rate"),
 )
 _SIGNALLING, _OTHER = 1, -1

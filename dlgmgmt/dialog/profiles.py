@@ -155,12 +155,19 @@ class Profiles:
         """As :meth:`iter_views`, with the copies that the dialogs keep until they change."""
         return self._iter(name, self._key(name, value), Dialog.show)
 
+    def members(self, name: str, value: str | None) -> list[Dialog]:
+        """The members, each once, as they are at the moment. Raises NoSuchProfile."""
+        return self._dialogs(name, self._key(name, value))
+
+    def _dialogs(self, name: str, key: tuple[str, str | None]) -> list[Dialog]:
+        with self._lock:
+            keys = [key] if key[1] is not None else [k for k in self._members if k[0] == name]
+            return list(dict.fromkeys(d for k in keys for d in self._members.get(k, ())))
+
     def _iter(
         self, name: str, key: tuple[str, str | None], copy: Callable[[Dialog], _Copy]
     ) -> Iterator[list[_Copy]]:
-        with self._lock:
-            keys = [key] if key[1] is not None else [k for k in self._members if k[0] == name]
-            dialogs = list(dict.fromkeys(d for k in keys for d in self._members.get(k, ())))
+        dialogs = self._dialogs(name, key)
         for start in range(0, len(dialogs), BATCH):
             batch: list[_Copy] = []
             for dialog in dialogs[start : start + BATCH]:

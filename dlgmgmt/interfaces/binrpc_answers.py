@@ -25,6 +25,7 @@ from dlgmgmt.interfaces.binrpc_codec import (
 )
 from dlgmgmt.interfaces.binrpc_reply import ReplyWriter, TooLarge, fault
 from dlgmgmt.interfaces.listing import around, records
+from dlgmgmt.interfaces.pending import settle
 from dlgmgmt.interfaces.rpc_render import render
 
 _LOG = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class Answers:
             command = self._dispatcher.registry.lookup(MgmtProtocol.RPC, method)
             arguments = list(_arguments(request, command))
             result = self._dispatcher.call(MgmtProtocol.RPC, method, arguments, caller)
-            return await _reply(cookie, result, limit)
+            return await _reply(cookie, await settle(result), limit)
         except CommandError as error:
             return fault(cookie, *fault_of(error, method))
         except TooLarge:

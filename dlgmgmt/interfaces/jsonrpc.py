@@ -14,6 +14,7 @@ from typing import Any
 from dlgmgmt.commands.binding import Argument
 from dlgmgmt.commands.dispatcher import Caller, Dispatcher
 from dlgmgmt.commands.errors import CommandError, MgmtProtocol
+from dlgmgmt.interfaces.rpc_items import dialog_item
 from dlgmgmt.interfaces.rpc_render import render
 
 with warnings.catch_warnings():
@@ -67,17 +68,25 @@ class JsonRpc:
                 result = self._dispatcher.call(MgmtProtocol.RPC, name, arguments, caller)
                 return Success(render(result))
             except CommandError as error:
-                raise JsonRpcError(error.code, error.text, error.detail or NODATA) from None
+                raise JsonRpcError(error.code, error.text, self._data(error)) from None
             except Exception:  # noqa: BLE001 - its text is not for the client
                 _LOG.exception("the result of %s could not be rendered", name)
                 raise JsonRpcError(*INTERNAL_ERROR) from None
 
         return call
 
+    def _data(self, error: CommandError) -> object:
+        """What stands as ``data`` in the error: more exact words, or the dialogs to choose from."""
+        if error.candidates:
+            now = int(self._dispatcher.context.clock())
+            return {"candidates": [dialog_item(view, now) for view in error.candidates]}
+        return error.detail or NODATA
+
     def handle(self, decoded: object, caller: Caller) -> Response | list[Response] | None:
         """Answer a request or a batch; None when nothing is to be answered.
 
-        The ``result`` of a listing is a DialogListing, to be rendered while it is sent.
+        The ``result`` of a listing is the listing, to be rendered while it is sent; one that is
+        still to be waited for is a Pending, which the caller settles (see pending.py).
         """
         if _too_deep(decoded, self._max_depth):
             return self._invalid(f"nested more than {self._max_depth} deep", None, caller)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlgmgmt.commands.dispatcher import Caller, Dispatcher
 from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
-from dlgmgmt.interfaces.mi_render import render
+from dlgmgmt.interfaces.mi_render import dialogs, render
 from mi_fifo import MiReply, MiRequest
 
 _CALLER = Caller("MI FIFO", door="mi_fifo")
@@ -26,5 +26,7 @@ class MiBinding:
                 MgmtProtocol.MI, request.command, request.params, self._caller
             )
         except CommandError as error:
-            return MiReply(error.code, error.text, (), error.failure not in _FRAMING)
+            now = int(self._dispatcher.context.clock())
+            candidates = dialogs(error.candidates, now)
+            return MiReply(error.code, error.text, candidates, error.failure not in _FRAMING)
         return MiReply(200, "OK", render(result))

@@ -25,6 +25,7 @@ from dlgmgmt.commands.results import (
     DialogListing,
     DialogMatches,
     ImsListing,
+    Pending,
     ProfileSize,
     Result,
     StateSet,
@@ -34,9 +35,11 @@ from dlgmgmt.commands.results import (
     TraceLog,
     TraceStatus,
 )
+from dlgmgmt.commands.results_query import Changed, Flag, QueryPage, SweepStatus, Variables
 from dlgmgmt.commands.results_system import SystemResult
 from dlgmgmt.dialog.states import STATE_NAMES
 from dlgmgmt.dialog.views import DialogView
+from dlgmgmt.interfaces.mi_query import query_items
 from dlgmgmt.interfaces.mi_system import system_items
 from mi_fifo import MiNode, MiRendered, MiText, escape
 
@@ -83,7 +86,7 @@ def _(result: ContextMatches) -> Iterable[MiItem]:
 
 
 @render.register
-def _(_result: TerminationOrdered | Alive | StateSet) -> Iterable[MiItem]:
+def _(_result: TerminationOrdered | Pending | Alive | StateSet) -> Iterable[MiItem]:
     return ()
 
 
@@ -129,6 +132,19 @@ def _(result: ActiveStats) -> Iterable[MiItem]:
 @render.register
 def _(result: TraceStatus) -> Iterable[MiItem]:
     return [MiText("on" if result.enabled else "off")]
+
+
+@render.register
+def _(result: QueryPage) -> Iterable[MiItem]:
+    yield from (_dialog(view, result.now) for view in result.views)
+    yield MiNode("total", result.total)
+    if result.cursor is not None:
+        yield MiNode("cursor", result.cursor)
+
+
+@render.register
+def _(result: SweepStatus | Variables | Flag | Changed) -> Iterable[MiItem]:
+    return query_items(result)
 
 
 @render.register
@@ -193,6 +209,11 @@ _OUT_LEG = (
 def _printable(texts: Sequence[str]) -> Sequence[str]:
     """The texts, escaped where one of them needs it: nearly none ever does."""
     return texts if "".join(texts).isprintable() else [escape(text) for text in texts]
+
+
+def dialogs(views: Iterable[DialogView], now: int) -> list[MiItem]:
+    """Dialogs as a listing shows them; now: Unix seconds."""
+    return [_dialog(view, now) for view in views]
 
 
 def _with_context(found: ContextView, now: int) -> MiRendered:

@@ -26,6 +26,7 @@ from dlgmgmt.commands.results import (
     DialogListing,
     DialogMatches,
     ImsListing,
+    Pending,
     ProfileSize,
     Result,
     StateSet,
@@ -35,10 +36,12 @@ from dlgmgmt.commands.results import (
     TraceLog,
     TraceStatus,
 )
+from dlgmgmt.commands.results_query import QueryResult
 from dlgmgmt.commands.results_system import SystemResult
 from dlgmgmt.dialog.views import SideOutcome, TerminationView
 from dlgmgmt.interfaces.packed import Packer
 from dlgmgmt.interfaces.rpc_items import DialogItem, context_item, dialog_item
+from dlgmgmt.interfaces.rpc_query import query_value
 from dlgmgmt.interfaces.rpc_system import system_value
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -46,13 +49,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @functools.singledispatch
 def render(result: Result) -> object:
-    """What stands as ``result`` in the response; a listing is returned unchanged."""
+    """What stands as ``result`` in the response.
+
+    A listing is returned unchanged, to be rendered while it is sent, and so is what is still to be
+    waited for (see pending.py).
+    """
     raise TypeError(type(result))
 
 
 @render.register
 def _(
-    result: DialogListing | ChosenListing | ContextListing | BriefListing | ImsListing,
+    result: DialogListing | ChosenListing | ContextListing | BriefListing | ImsListing | Pending,
 ) -> object:
     return result
 
@@ -173,6 +180,11 @@ def _(result: TraceStatus) -> object:
 @render.register
 def _(result: SystemResult) -> object:
     return system_value(result)
+
+
+@render.register
+def _(result: QueryResult) -> object:
+    return query_value(result)
 
 
 def clean(value: Any) -> Any:
