@@ -27,6 +27,7 @@ UP = 10
 GROWTH = 3.0
 """Per cent that resident memory may grow by from the first minute to the last."""
 
+_CALLEE = Path(__file__).with_name("scenarios") / "churn_uas.xml"
 _CALL = 6.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -74,7 +75,7 @@ def churn(folder: Path, load: Load) -> Outcome:
         with Crowd((free_port(), free_port()), daemon.address) as crowd:
             stay = [f"stay-{number}@crowd" for number in range(STAY)]
             crowd.place(stay)
-            uas = Sipp(folder, "-sn", "uas", "-p", str(uas_port))
+            uas = Sipp(folder, "-sf", str(_CALLEE), "-p", str(uas_port), "-trace_err")
             uac = Sipp(
                 folder, "-sn", "uac", daemon.hostport, "-s", "service", "-p", str(uac_port),
                 "-r", str(load.rate), "-m", str(outcome.calls), "-l", str(load.rate * 20),
