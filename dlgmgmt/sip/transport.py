@@ -39,7 +39,8 @@ class UdpSocket(Bound):
         max_message: int,
         receive: Callable[[bytes, Address, UdpSocket], None],
     ) -> None:
-        self._max = max_message
+        # One for all: a buffer for each datagram, shrunk to what came, leaves the heap in pieces.
+        self._buffer = memoryview(bytearray(max_message))
         self._receive = receive
         sock = socket.socket(family_of(listener.host), socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
@@ -55,11 +56,11 @@ class UdpSocket(Bound):
         self._sock.close()
 
     def _readable(self) -> None:
-        recvfrom, size, receive = self._sock.recvfrom, self._max, self._receive
+        recvfrom_into, buffer, receive = self._sock.recvfrom_into, self._buffer, self._receive
         tap = self.tap
         for _ in range(DRAIN):
             try:
-                data, source = recvfrom(size)
+                size, source = recvfrom_into(buffer)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -67,6 +68,7 @@ class UdpSocket(Bound):
                 _LOG.debug("%s: %s", self.name, error)
                 return
             self.received += 1
+            data = bytes(buffer[:size])
             if tap is not None:
                 tap.received(self, (source[0], source[1]), data)
             receive(data, (source[0], source[1]), self)
