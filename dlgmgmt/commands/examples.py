@@ -181,3 +181,19 @@ SWEEP: dict[str, object] = {
     ],
     "after": None,
 }
+
+SWEEP_BEGUN: dict[str, object] = {
+    **SWEEP,
+    "ended": 0,
+    "dialogs": [
+        {
+            "h_entry": 1681,
+            "h_id": 11750,
+            "call-id": "ab12@192.0.2.1",
+            "from_tag": "a1",
+            "outcome": "waiting",
+            "termination": 0,
+            "legs": [],
+        }
+    ],
+}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 from dlgmgmt.commands.errors import Failure, MgmtProtocol, Refused
 from dlgmgmt.commands.openrpc import openrpc_document
-from dlgmgmt.commands.registry import Call, Command, Param, Registry
+from dlgmgmt.commands.registry import Call, Command, Param
 from dlgmgmt.commands.results_system import (
     Build,
     CommandNames,
@@ -120,13 +119,12 @@ def method_signature(call: Call) -> Signatures:
 
 
 def discover(call: Call) -> Document:
-    """The OpenRPC description of all commands."""
-    return Document({} if call.registry is None else _document(call.registry))
-
-
-@functools.lru_cache(maxsize=1)
-def _document(registry: Registry) -> dict[str, object]:
-    return openrpc_document(registry)
+    """The OpenRPC description of all commands, or of some; Refused(NO_COMMAND)."""
+    of = call.optional_text("method") or ""
+    document = openrpc_document(call.registry, of) if call.registry is not None else {}
+    if of and not document.get("methods"):
+        raise Refused(Failure.NO_COMMAND)
+    return Document(document)
 
 
 def _command(call: Call) -> Command:

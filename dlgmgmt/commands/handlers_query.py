@@ -116,10 +116,13 @@ def end_match(call: Call) -> SweepStatus:
     def finish(dialog: SweptDialog) -> TerminationView | str:
         return _end(call, chosen, dialog, reason, headers)
 
-    sweep = context.sweeps.start(dialogs, rate, finish, context.table.termination)
+    sweep = context.sweeps.add(dialogs, rate)
     if sweep is None:
         raise Refused(Failure.NO_ROOM, "others are being ended")
-    return sweep.status(0, limit)
+    # As it is before the first one's turn: the answer is the same however fast that comes.
+    begun = sweep.status(0, limit)
+    context.sweeps.begin(sweep, finish, context.table.termination)
+    return begun
 
 
 def match_status(call: Call) -> SweepStatus:

@@ -103,12 +103,22 @@ CORE = (
     Command(
         (),
         ("rpc.discover",),
-        (),
+        (
+            Param(
+                "method",
+                "string",
+                "describe this one alone or, for dlg, all whose names begin with dlg and a dot: "
+                "the whole is too large for a datagram",
+                required=False,
+                aliases=_METHOD.aliases,
+            ),
+        ),
         "view",
         "The OpenRPC description of all commands.",
         core.discover,
         "OpenRpc",
         Example((), OPENRPC),
+        failures=(Failure.NO_COMMAND,),
     ),
     Command(
         (),

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from dlgmgmt.commands import handlers_change as change
 from dlgmgmt.commands import handlers_query as query
 from dlgmgmt.commands.errors import Failure, MgmtProtocol
-from dlgmgmt.commands.examples import DIALOG, ORDERED, SWEEP
+from dlgmgmt.commands.examples import DIALOG, ORDERED, SWEEP, SWEEP_BEGUN
 from dlgmgmt.commands.params import (
     CALLID,
     FILTERS,
@@ -99,7 +99,6 @@ QUERY = (
         ("dlg_end_match",),
         ("dlg.end_match",),
         (
-            *FILTERS,
             Param(
                 "expect",
                 "integer",
@@ -108,6 +107,7 @@ QUERY = (
                 required=False,
                 by_name=True,
             ),
+            *FILTERS,
             Param(
                 "dry_run",
                 "boolean",
@@ -132,7 +132,7 @@ QUERY = (
         "goes, and what each party has answered.",
         query.end_match,
         "Sweep",
-        Example(("ab12@192.0.2.1",), SWEEP),
+        Example((1, "ab12@192.0.2.1"), SWEEP_BEGUN),
         errors=_MATCH_ERRORS,
         failures=(
             Failure.TOO_FEW,
@@ -157,8 +157,9 @@ QUERY = (
             *_SHOWN,
         ),
         "view",
-        "How the ending of many dialogs goes, with a part of them; the last 16 are known. While "
-        "500 ended dialogs wait for their parties' answers, no more are ended.",
+        "How the ending of many dialogs goes, with a part of them; the last hundred are known, of "
+        "200,000 dialogs together. While 500 that were ended wait for their parties' answers, no "
+        "more are ended.",
         query.match_status,
         "Sweep",
         Example((1,), SWEEP),

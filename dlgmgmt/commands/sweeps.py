@@ -14,8 +14,9 @@ from dlgmgmt.dialog.views import DialogView, SideOutcome, TerminationView
 
 _LOG = logging.getLogger(__name__)
 
-MAX_SWEEPS = 16
-"""Of which the outcome stays known; the oldest is forgotten."""
+MAX_SWEEPS = 100
+MAX_DIALOGS = 200_000
+"""Orders of which the outcome stays known, and dialogs of them all: the oldest are forgotten."""
 MAX_ACTIVE = 4
 """At the same time."""
 MAX_OPEN = 500
@@ -59,6 +60,10 @@ class Sweep:
         self._dialogs = list(dialogs)
         self._next = 0
         self._open: deque[tuple[float, int]] = deque()
+
+    def __len__(self) -> int:
+        """How many dialogs it is about."""
+        return len(self._dialogs)
 
     @property
     def answered(self) -> bool:
@@ -159,25 +164,31 @@ class Sweeps:
         with self._lock:
             return self._known.get(number)
 
-    def start(
-        self, dialogs: Sequence[SweptDialog], rate: int, end: End, look: Look
-    ) -> Sweep | None:
-        """Begin to end these; None if too many others are under way. rate: a second.
-
-        end and look are called on a thread of its own.
-        """
+    def add(self, dialogs: Sequence[SweptDialog], rate: int) -> Sweep | None:
+        """An order to end these; None if too many others are under way. rate: a second."""
         with self._lock:
             if sum(not each.finished_ts for each in self._known.values()) >= MAX_ACTIVE:
                 return None
             sweep = Sweep(next(self._numbers), dialogs, rate, int(self._wall()))
             self._known[sweep.number] = sweep
-            while len(self._known) > MAX_SWEEPS:
-                done = next(number for number, each in self._known.items() if each.finished_ts)
-                del self._known[done]
+            self._forget()
+        return sweep
+
+    def _forget(self) -> None:
+        """Lock held."""
+        dialogs = sum(map(len, self._known.values()))
+        for number, each in list(self._known.items()):
+            if len(self._known) <= MAX_SWEEPS and dialogs <= MAX_DIALOGS:
+                return
+            if each.finished_ts:
+                dialogs -= len(each)
+                del self._known[number]
+
+    def begin(self, sweep: Sweep, end: End, look: Look) -> None:
+        """Begin to end them; end and look are called on a thread of its own."""
         threading.Thread(
             target=self._run, args=(sweep, end, look), name=f"sweep-{sweep.number}", daemon=True
         ).start()
-        return sweep
 
     def stop(self) -> None:
         """End no more dialogs."""

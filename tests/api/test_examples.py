@@ -63,12 +63,13 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.fixture(scope="module")
 def phones(daemon: Daemon) -> Iterator[Alice]:
     with Alice((free_port(), free_port()), daemon.address) as phones:
-        # The first termination and the first bridge: the examples ask for number 1.
+        # The first termination, bridge and ending of many: the examples ask for number 1.
         phones.place([CALLID])
         assert daemon.rpc.call("dlg.terminate_dlg", CALLID, "a1", "b1")["id"] == 1
         assert daemon.rpc.call("dlg.bridge_dlg", "sip:a@127.0.0.1:9", "sip:b@127.0.0.1:9") == {
             "id": 1
         }
+        assert daemon.rpc.call("dlg.end_match", 0, "nobody@example.com")["id"] == 1
         yield phones
 
 

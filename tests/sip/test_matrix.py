@@ -41,6 +41,13 @@ GIVEN: dict[str, tuple[object, ...]] = {
     "dlg.list_match_ctx": ("callid", "eq", "{callid}"),
     "dlg_bridge": ("sip:a@127.0.0.1:9", "sip:b@127.0.0.1:9"),
     "dlg.bridge_dlg": ("sip:a@127.0.0.1:9", "sip:b@127.0.0.1:9"),
+    # The whole does not fit into a datagram.
+    "rpc.discover": ("dlg.kill",),
+    "dlg.query": ("{callid}",),
+    "dlg.var_get": ("{callid}",),
+    "dlg.end_match": (1, "{callid}"),
+    "dlg_query": ("callid::{callid}",),
+    "dlg_end_match": ("callid::{callid}", "expect::1"),
     "sip_trace": ("check",),
     "siptrace.status": ("check",),
 }
@@ -131,7 +138,14 @@ def plan(daemon: Daemon) -> Iterator[Plan]:
         20,
         lambda: str(daemon.rpc.call("dlg.bridges", number)),
     )
-    given = {**GIVEN, "dlg.bridges": (number,), "dlg_bridges": (number,)}
+    sweep = daemon.rpc.call("dlg.end_match", 0, "nobody@example.com")["id"]
+    given = {
+        **GIVEN,
+        "dlg.bridges": (number,),
+        "dlg_bridges": (number,),
+        "dlg.match_status": (sweep,),
+        "dlg_match_status": (sweep,),
+    }
     with Crowd((free_port(), free_port()), daemon.address) as crowd:
         yield Plan(REGISTRY, crowd, daemon.rpc, given)
 

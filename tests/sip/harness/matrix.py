@@ -47,6 +47,7 @@ _VOLATILE = frozenset(
         "end_ts",
         "ordered_ts",
         "ended_ts",
+        "finished_ts",
         "duration",
         "timeout",
         "timeout_left",
@@ -142,8 +143,9 @@ class Plan:
     def _refused(
         self, protocol: MgmtProtocol, name: str, command: Command, *, named: bool
     ) -> Iterator[Step]:
-        params = command.params
-        required = sum(param.required for param in params)
+        # Over MI, what is given by its name has no place.
+        params = [each for each in command.params if protocol is _RPC or not each.by_name]
+        required = _required(command)
         usual: list[object] = ["1"] * len(params)
         variadic = bool(params) and params[-1].variadic
         if required:
@@ -176,12 +178,17 @@ class Plan:
             "state": 4,
             "id": self.termination,
         }
-        needed = [param.name for param in command.params if param.required]
+        needed = [param.name for param in command.params[: _required(command)]]
         if "h_entry" in needed:
             found = self.rpc.call("dlg.dlg_list", callid)
             known |= {"h_entry": found["h_entry"], "h_id": found["h_id"]}
         shown = dict(zip(needed, command.example.params, strict=False))
         return [known.get(param, shown.get(param)) for param in needed]
+
+
+def _required(command: Command) -> int:
+    """Up to the place of the last parameter that is required."""
+    return max((at for at, each in enumerate(command.params, 1) if each.required), default=0)
 
 
 Outcomes = dict[str, object]

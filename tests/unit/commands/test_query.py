@@ -20,7 +20,7 @@ from dlgmgmt.commands.results_query import (
     SweptDialog,
     Variables,
 )
-from dlgmgmt.commands.sweeps import MAX_ACTIVE, MAX_OPEN, MAX_SWEEPS, Sweep, Sweeps
+from dlgmgmt.commands.sweeps import MAX_ACTIVE, MAX_OPEN, MAX_SWEEPS, End, Look, Sweep, Sweeps
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.views import SideOutcome, TerminationView
 from dlgmgmt.interfaces import mi_render
@@ -60,12 +60,12 @@ def sweep(
     return result
 
 
-def finished(house: House, started: SweepStatus) -> SweepStatus:
+def finished(house: House, begun: SweepStatus) -> SweepStatus:
     """What has become of it, once its thread has ended."""
     for thread in threading.enumerate():
-        if thread.name == f"sweep-{started.number}":
+        if thread.name == f"sweep-{begun.number}":
             thread.join(10)
-    return sweep(house, "dlg.match_status", started.number)
+    return sweep(house, "dlg.match_status", begun.number)
 
 
 @pytest.fixture
@@ -288,9 +288,9 @@ def test_a_match_is_ended_only_if_it_is_as_large_as_expected(house: House) -> No
     assert (dry.number, dry.dry_run, dry.done, dry.matched, dry.ended) == (0, True, True, 3, 0)
     assert not house.terminator.ordered
 
-    started = sweep(house, **named, expect=3, reason="fraud", headers="X-Op: me")
-    assert (started.matched, started.dry_run) == (3, False)
-    done = finished(house, started)
+    begun = sweep(house, **named, expect=3, reason="fraud", headers="X-Op: me")
+    assert (begun.matched, begun.ended, begun.dry_run, begun.done) == (3, 0, False, False)
+    done = finished(house, begun)
     assert (done.done, done.ended, done.answered, done.gone, done.changed) == (True, 3, 3, 0, 0)
     assert {each[:4] for each in done.dialogs} == {each[:4] for each in dry.dialogs}
     assert [order.view.reason for order in house.terminator.ordered] == ["fraud"] * 3
@@ -384,6 +384,13 @@ def test_a_sweep_keeps_its_rate_and_waits_for_phones_that_do_not_answer() -> Non
     assert sweep.status(10_000, 8).dialogs == ()
 
 
+def started(sweeps: Sweeps, count: int, rate: int, finish: End, look: Look) -> Sweep | None:
+    sweep = sweeps.add([swept(number) for number in range(count)], rate)
+    if sweep is not None:
+        sweeps.begin(sweep, finish, look)
+    return sweep
+
+
 def test_the_rate_is_kept_in_time() -> None:
     now = [0.0]
     at: list[float] = []
@@ -397,8 +404,7 @@ def test_the_rate_is_kept_in_time() -> None:
         at.append(now[0])
         return ended(each.h_id, "200")
 
-    started = sweeps.start([swept(number) for number in range(100)], 20, end, lambda _: None)
-    assert started is not None
+    assert started(sweeps, 100, 20, end, lambda _: None)
     for thread in threading.enumerate():
         if thread.name == "sweep-1":
             thread.join(10)
@@ -411,17 +417,17 @@ def test_only_some_sweeps_run_at_once_and_only_some_are_remembered() -> None:
     blocked = threading.Event()
     sweeps = Sweeps(lambda: NOW, lambda: 0.0, lambda _seconds: blocked.wait(10))
     running = [
-        sweeps.start([swept(1)], 1, lambda each: ended(each.h_id), ended) for _ in range(MAX_ACTIVE)
+        started(sweeps, 1, 1, lambda each: ended(each.h_id), ended) for _ in range(MAX_ACTIVE)
     ]
     assert all(running)
-    assert sweeps.start([swept(1)], 1, lambda each: ended(each.h_id), ended) is None
+    assert started(sweeps, 1, 1, lambda each: ended(each.h_id), ended) is None
     sweeps.stop()
     blocked.set()
     for thread in threading.enumerate():
         if thread.name.startswith("sweep-"):
             thread.join(10)
     for number in range(MAX_SWEEPS + 3):
-        assert sweeps.start([], 1, lambda each: ended(each.h_id), ended) is not None
+        assert started(sweeps, 0, 1, lambda each: ended(each.h_id), ended) is not None
         for thread in threading.enumerate():
             if thread.name.startswith("sweep-"):
                 thread.join(10)
@@ -526,14 +532,14 @@ def test_a_page_and_a_sweep_as_mi_trees(house: House) -> None:
     assert name == "cursor"
     rest = lines(run(house, "dlg_query", cursor=cursor))
     assert rest[-1] == "total:: 2"
-    started = run(house, "dlg_end_match", state="confirmed", expect="2", limit="1")
-    assert isinstance(started, SweepStatus)
-    finished(house, started)
-    done = lines(run(house, "dlg_match_status", str(started.number), limit="1"))
-    assert done[:3] == [f"id:: {started.number}", "done:: 1", "matched:: 2"]
+    begun = run(house, "dlg_end_match", state="confirmed", expect="2", limit="1")
+    assert isinstance(begun, SweepStatus)
+    finished(house, begun)
+    done = lines(run(house, "dlg_match_status", str(begun.number), limit="1"))
+    assert done[:3] == [f"id:: {begun.number}", "done:: 1", "matched:: 2"]
     assert "\toutcome:: ended" in done
     assert done[-1] == "after:: 1"
-    rest = lines(run(house, "dlg_match_status", str(started.number), after="1"))
+    rest = lines(run(house, "dlg_match_status", str(begun.number), after="1"))
     assert sum(line.startswith("dialog::") for line in rest) == 1
 
 

@@ -161,6 +161,18 @@ def test_the_description_is_that_of_the_file(house: House) -> None:
     assert ask(house, "rpc.discover") == openrpc_document(build_registry())
 
 
+def test_the_description_of_some_commands_has_what_it_refers_to(house: House) -> None:
+    document = ask(house, "rpc.discover", "dlg.end_match")
+    assert isinstance(document, dict)
+    assert [method["name"] for method in document["methods"]] == ["dlg.end_match"]
+    assert set(document["components"]["schemas"]) == {"Sweep", "SweptDialog", "SideOutcome"}
+    document = ask(house, "rpc.discover", "cnt")
+    assert isinstance(document, dict)
+    names = [method["name"] for method in document["methods"]]
+    assert names == ["cnt.grps_list", "cnt.var_list"]
+    assert refused(house, "rpc.discover", "nope") == (400, "command not found")
+
+
 # -- counters --------------------------------------------------------------------------------------
 
 
