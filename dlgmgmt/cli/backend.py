@@ -29,6 +29,10 @@ class NotFound(Exception):
     """The daemon knows no such thing; the text is its own."""
 
 
+class NotAsExpected(Exception):
+    """Other dialogs fit than were expected; the text is the daemon's own."""
+
+
 class Tags(NamedTuple):
     """The tags of a dialog, in either order."""
 
@@ -56,6 +60,15 @@ class Backend(Protocol):
         headers: header lines for the requests that this sends, "" for none. Returns what
         dlg.end_dlg does, or an empty object where that is not told.
         """
+
+    def query(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """A page of dialogs, as dlg.query answers it."""
+
+    def end_match(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """End the dialogs that fit, as dlg.end_match does; raises NotAsExpected."""
+
+    def match_status(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """How that goes, as dlg.match_status answers."""
 
     def trace(self, callid: str, after: int) -> list[Traced]:
         """Some messages with this Call-ID, those after the number ``after``; raises NotFound."""

@@ -1,4 +1,4 @@
-"""dlgctl: list, show, trace, kill and count the calls of a running daemon."""
+"""dlgctl: list, show, query, trace, end and count the calls of a running daemon."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dlgmgmt.cli.backend import Backend, BackendError, Tags, Unreachable
 from dlgmgmt.cli.codes import FAILED, INTERRUPTED, NOT_FOUND, OK, USAGE
 from dlgmgmt.cli.http import HttpBackend, Identity
 from dlgmgmt.cli.kill import Order, kill
+from dlgmgmt.cli.match import EndMatch, add_filters, end_match, filters_of, query
 from dlgmgmt.cli.text import complain, terminal_width, visible
 from dlgmgmt.cli.trace import trace
 
@@ -26,7 +27,7 @@ exit codes:
   1  the daemon was not reached, or did not answer as it should
   2  wrong usage
   3  no such dialog, or no message of it is kept
-  4  several dialogs match: they are listed, none is killed
+  4  several dialogs match, or not as many as were expected: none is ended
   5  not confirmed
 
 environment: DLGCTL_HTTP, DLGCTL_FIFO and DLGCTL_TOKEN stand for --http, --fifo and --token.
@@ -64,8 +65,16 @@ def _timeout(argument: str) -> float:
     return value
 
 
+def _count(argument: str) -> int:
+    value = int(argument)
+    if not 0 <= value < 2**31:
+        raise ValueError
+    return value
+
+
 # argparse shows the name of a type whose function raised ValueError.
 _seconds.__name__ = "number of seconds"
+_count.__name__ = "number"
 _timeout.__name__ = "number of seconds above 0"
 
 
@@ -146,6 +155,25 @@ def _parser() -> argparse.ArgumentParser:
         default=3.0,
         metavar="SECONDS",
         help="for what both sides answer (default: 3)",
+    )
+    choose = add("query", "list the calls that fit, page by page")
+    add_filters(choose)
+    choose.add_argument("--sort", metavar="ORDER", help="created, age or callid; -ORDER backwards")
+    choose.add_argument("--limit", metavar="N", help="calls of a page (default: 100)")
+    choose.add_argument("--cursor", metavar="CURSOR", help="where the page before has ended")
+    many = add("end-match", "end all calls that fit: all their sides are told")
+    add_filters(many)
+    many.add_argument("--expect", type=_count, metavar="N", help="only if so many calls fit")
+    many.add_argument("--dry-run", action="store_true", help="only show which they are")
+    many.add_argument("--rate", type=_count, metavar="N", help="calls a second (default: 100)")
+    many.add_argument("--yes", action="store_true", help="do not ask")
+    many.add_argument("--reason", type=_reason, metavar="TEXT", help="told to all (RFC 3326)")
+    many.add_argument(
+        "--wait",
+        type=_seconds,
+        default=3.0,
+        metavar="SECONDS",
+        help="longest time in which nothing more comes back (default: 3)",
     )
     add("stats", "count the calls by what they are doing")
     return parser
@@ -254,9 +282,36 @@ def _run(options: argparse.Namespace, backend: Backend) -> int:
                     options.json,
                 ),
             )
+        case "query":
+            params = filters_of(options)
+            for name in ("sort", "limit", "cursor"):
+                if getattr(options, name) is not None:
+                    params[name] = getattr(options, name)
+            return query(backend, params, as_json=options.json)
+        case "end-match":
+            return _end_match(options, backend)
         case _:
             _stats(options, backend)
     return OK
+
+
+def _end_match(options: argparse.Namespace, backend: Backend) -> int:
+    filters = filters_of(options)
+    if not filters:
+        raise _UsageError("end-match needs at least one option that chooses calls")
+    return end_match(
+        backend,
+        EndMatch(
+            filters,
+            options.expect,
+            options.dry_run,
+            options.yes,
+            options.rate,
+            options.reason or "",
+            options.wait,
+            options.json,
+        ),
+    )
 
 
 def _show(options: argparse.Namespace, backend: Backend) -> int:

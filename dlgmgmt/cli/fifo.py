@@ -9,15 +9,25 @@ from typing import Any
 from dlgmgmt.cli.backend import (
     BackendError,
     Dialog,
+    NotAsExpected,
     NotFound,
     Tags,
     Traced,
     Unreachable,
     ims_state,
 )
-from mi_fifo import DaemonUnavailable, MiAnswer, MiClientError, MiNode, MiText, call, parse_tree
+from mi_fifo import (
+    DaemonUnavailable,
+    MiAnswer,
+    MiClientError,
+    MiNode,
+    MiParam,
+    MiText,
+    call,
+    parse_tree,
+)
 
-_NOT_FOUND = 404
+_NOT_FOUND, _CONFLICT = 404, 409
 # ims_dialog's numbers to those of the dialog module's ``state``.
 _STATES = {1: 1, 2: 2, 5: 3, 4: 4, 7: 4, 6: 5}
 _STATS = {1: "starting", 2: "connecting", 5: "answering", 4: "ongoing", 7: "ongoing"}
@@ -78,6 +88,40 @@ class FifoBackend:
         self._expect_ok(answer)
         return [_message(node) for node in parse_tree(answer.lines)]
 
+    def query(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """See Backend."""
+        nodes = self._named("dlg_query", params)
+        numbers = {
+            node.name: node.value
+            for node in nodes
+            if isinstance(node, MiNode) and node.name in ("total", "cursor")
+        }
+        dialogs = [node for node in nodes if isinstance(node, MiText) or node.name not in numbers]
+        return {
+            "items": list(read_dialogs(dialogs, int(time.time()))),
+            "cursor": numbers.get("cursor"),
+            "total": _integer(str(numbers.get("total", ""))),
+        }
+
+    def end_match(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """See Backend."""
+        return _sweep(self._named("dlg_end_match", params))
+
+    def match_status(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """See Backend."""
+        others = {name: value for name, value in params.items() if name != "id"}
+        return _sweep(self._named("dlg_match_status", others, params["id"]))
+
+    def _named(
+        self, command: str, params: Mapping[str, str], *values: str
+    ) -> list[MiNode | MiText]:
+        named = [MiParam(name, value) for name, value in params.items()]
+        answer = self._call(command, [*values, *named])
+        if answer.code == _CONFLICT:
+            raise NotAsExpected(answer.text)
+        self._expect_ok(answer)
+        return list(parse_tree(answer.lines))
+
     def _list(self, *params: str) -> list[Dialog]:
         answer = self._call("dlg_list", params)
         if params and answer.code == _NOT_FOUND:
@@ -85,7 +129,7 @@ class FifoBackend:
         self._expect_ok(answer)
         return list(read_dialogs(parse_tree(answer.lines), int(time.time())))
 
-    def _call(self, command: str, params: Iterable[str]) -> MiAnswer:
+    def _call(self, command: str, params: Iterable[MiParam | str]) -> MiAnswer:
         try:
             return call(self._fifo_name, self._reply_dir, command, params, timeout=self._timeout)
         except DaemonUnavailable as error:
@@ -124,6 +168,42 @@ def read_dialogs(nodes: Iterable[MiNode | MiText], now: int) -> Iterator[Dialog]
             raise BackendError(f"not a node of a dialog listing: {node.name[:80]}")
     if current is not None:
         yield current
+
+
+def _sweep(nodes: Iterable[MiNode | MiText]) -> dict[str, Any]:
+    """How the ending of many dialogs goes, as JSON-RPC tells it."""
+    numbers: dict[str, Any] = {}
+    dialogs: list[dict[str, Any]] = []
+    for node in nodes:
+        if isinstance(node, MiText):
+            raise BackendError(f"not a line of what was expected: {node.text[:80]}")
+        if node.name != "dialog":
+            numbers[node.name] = _integer(str(node.value))
+            continue
+        fields = [child for child in node.children if isinstance(child, MiNode)]
+        texts = {child.name: str(child.value or "") for child in fields}
+        entry, _, h_id = str(dict(node.attrs).get("hash", "")).partition(":")
+        dialogs.append(
+            {
+                "h_entry": _integer(entry),
+                "h_id": _integer(h_id),
+                "call-id": texts.get("callid", ""),
+                "from_tag": texts.get("from_tag", ""),
+                "outcome": texts.get("outcome", ""),
+                "legs": [
+                    {
+                        "side": child.name,
+                        "to_tag": "",
+                        "method": str(dict(child.attrs).get("method", "")),
+                        "outcome": str(child.value or ""),
+                    }
+                    for child in fields
+                    if child.name in ("caller", "callee")
+                ],
+            }
+        )
+    numbers["done"] = bool(numbers.get("done"))
+    return {**numbers, "dialogs": dialogs, "after": numbers.get("after")}
 
 
 def _message(node: MiNode | MiText) -> dict[str, Any]:

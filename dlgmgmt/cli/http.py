@@ -5,11 +5,22 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
-from dlgmgmt.cli.backend import BackendError, Dialog, NotFound, Tags, Traced, Unreachable, checked
+from dlgmgmt.cli.backend import (
+    BackendError,
+    Dialog,
+    NotAsExpected,
+    NotFound,
+    Tags,
+    Traced,
+    Unreachable,
+    checked,
+)
 
+_CONFLICT = 409
 _MAX_REPLY = 1 << 30
 _PORTS = {"http": 80, "https": 443}
 _UNKNOWN_CALLID = "Couldnt find callid in dialog"  # answered with 500, as Kamailio does
@@ -105,6 +116,29 @@ class HttpBackend:
         """See Backend."""
         return checked(self._found("dlg.trace", callid, after), "messages")
 
+    def query(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """See Backend."""
+        return self._named("dlg.query", params)
+
+    def end_match(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """See Backend."""
+        return self._named("dlg.end_match", params)
+
+    def match_status(self, params: Mapping[str, str]) -> dict[str, Any]:
+        """See Backend."""
+        return self._named("dlg.match_status", params)
+
+    def _named(self, method: str, params: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            result = self._request(method, dict(params))
+        except RpcError as error:
+            if error.code == _CONFLICT:
+                raise NotAsExpected(error.message) from error
+            raise
+        if not isinstance(result, dict):
+            raise BackendError(f"{self.url}: the answer to {method} is not an object")
+        return result
+
     def _found(self, method: str, *params: object) -> object:
         try:
             return self._call(method, *params)
@@ -120,6 +154,9 @@ class HttpBackend:
         return result
 
     def _call(self, method: str, *params: object) -> object:
+        return self._request(method, params)
+
+    def _request(self, method: str, params: object) -> object:
         request = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
         status, body = self._post(json.dumps(request).encode())
         if status == 401:
@@ -133,7 +170,11 @@ class HttpBackend:
         error = reply.get("error")
         if isinstance(error, dict):
             code = error.get("code")
-            raise RpcError(code if isinstance(code, int) else 0, str(error.get("message", "")))
+            message = str(error.get("message", ""))
+            detail = error.get("data")
+            if isinstance(detail, str):
+                message += f": {detail}"
+            raise RpcError(code if isinstance(code, int) else 0, message)
         if "result" not in reply:
             self._no_answer(status)
         result: object = reply["result"]
