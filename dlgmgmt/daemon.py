@@ -44,7 +44,7 @@ from dlgmgmt.interfaces.listing import render_early
 from dlgmgmt.interfaces.mi_fifo import MiBinding
 from dlgmgmt.routing.host import ScriptHost
 from dlgmgmt.routing.script import ScriptError
-from dlgmgmt.sip.engine import SipEngine, tune_gc, tune_threads
+from dlgmgmt.sip.engine import SipEngine, tune_gc, tune_memory, tune_threads
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.settings import Route, SipSettings
 from mi_fifo import FifoError, FifoServer
@@ -130,6 +130,7 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
     try:
         await management.start()
         tune_gc()
+        tune_memory()
         tune_threads()
         engine.start()
         if phones is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import gc
 import logging
@@ -35,6 +36,10 @@ from dlgmgmt.sip.trace import Tracer
 _LOG = logging.getLogger(__name__)
 
 GIVE_WAY = 0.02
+
+_M_MMAP_THRESHOLD = -3
+LARGE = 65_536
+"""Bytes of a buffer that is taken from the system by itself (mallopt(3))."""
 
 SWITCH_INTERVAL = 0.0001
 """Seconds that a thread may keep the interpreter while the other wants it."""
@@ -209,6 +214,19 @@ def tune_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def tune_memory() -> None:
+    """Have large buffers taken from the system, and given back to it, where the C library can.
+
+    The pieces of a listing are some 128 KiB. Between the small blocks that live on they would
+    leave gaps, and the process would grow though it holds no more than before.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE)
+    except (AttributeError, OSError) as error:
+        # Another C library than glibc.
+        _LOG.debug("memory is not tuned: %s", error)
 
 
 def tune_threads() -> None:
