@@ -202,6 +202,7 @@ BINRPC: Table = MappingProxyType(
         "max_request": v.integer(1024, 16_777_216),
         "max_reply": v.integer(1024, 16_777_216),
         "max_connections": v.integer(1, 65_536),
+        "max_connections_per_peer": v.integer(1, 65_536),
         "request_deadline": v.seconds(0.05, 600),
         "write_deadline": v.seconds(0.05, 600),
         "idle_timeout": v.seconds(0.05, 86_400),

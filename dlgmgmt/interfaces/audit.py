@@ -133,7 +133,9 @@ class AuditLog:
                 if batch:
                     self._write(batch)
             except OSError as error:
-                self._reopen |= reopen
+                if reopen:
+                    with self._changed:
+                        self._reopen = True
                 self._failed(error)
                 if stopping:
                     break
@@ -198,9 +200,8 @@ class AuditLog:
             fresh = _open(coming)
             try:
                 os.fchmod(fresh, mode)
-                for number in range(self._files - 1, 0, -1):
-                    with contextlib.suppress(FileNotFoundError):
-                        _rename(f"{path}.{number}", f"{path}.{number + 1}")
+                for number in range(self._first_gap() - 1, 0, -1):
+                    _rename(f"{path}.{number}", f"{path}.{number + 1}")
                 _rename(path, f"{path}.1")
                 _rename(coming, path)
             except OSError:
@@ -214,6 +215,17 @@ class AuditLog:
             return
         self._too_long = False
         self._replace(fresh)
+
+    def _first_gap(self) -> int:
+        """The first number that has no file, or the last one.
+
+        Files beyond a gap stay: a rotation that broke off, and is tried again with every record,
+        would push them out one by one.
+        """
+        for number in range(1, self._files):
+            if not os.path.lexists(f"{self._path}.{number}"):
+                return number
+        return self._files
 
     def _replace(self, fd: int) -> None:
         old, self._fd = self._fd, fd

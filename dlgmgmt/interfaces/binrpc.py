@@ -8,7 +8,8 @@ from dlgmgmt.commands.dispatcher import Dispatcher
 from dlgmgmt.commands.system import ControlSocket
 from dlgmgmt.interfaces.access import Access, address_text
 from dlgmgmt.interfaces.binrpc_answers import Answers
-from dlgmgmt.interfaces.binrpc_stream import DOOR, Connections
+from dlgmgmt.interfaces.binrpc_stream import DOOR, BinrpcStreams, client
+from dlgmgmt.interfaces.connections import Connections
 from dlgmgmt.interfaces.datagrams import DatagramSocket, Peer, peer_text
 from dlgmgmt.interfaces.settings import BinrpcSettings, SocketAddress
 from dlgmgmt.interfaces.sockets import Bound, bind
@@ -23,7 +24,14 @@ class BinrpcServer:
         self.settings = settings
         self._access = access or Access()
         self._answers = Answers(dispatcher, settings.max_request)
-        self._connections = Connections(settings, self._answers, self._access)
+        self._connections = Connections(
+            "BINRPC",
+            BinrpcStreams(settings, self._answers, self._access).serve,
+            self._answers.busy,
+            most=settings.max_connections,
+            most_of_one=settings.max_connections_per_peer,
+            write_deadline=settings.write_deadline,
+        )
         self._datagrams: list[DatagramSocket] = []
         self._bound: list[Bound] = []
 
@@ -38,7 +46,7 @@ class BinrpcServer:
 
     def clients(self) -> list[ControlSocket]:
         """Who is connected, for ctl.who."""
-        return self._connections.clients()
+        return [client(link) for link in self._connections.links()]
 
     def counters(self) -> list[tuple[str, int]]:
         """For the statistics group "binrpc"."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from dlgmgmt.interfaces.access import account_of, address_text
+from dlgmgmt.interfaces.http_limits import client_of
 from dlgmgmt.interfaces.settings import SocketAddress
 from dlgmgmt.interfaces.sockets import Bound
 
@@ -58,7 +59,7 @@ class Link:
     def source(self) -> str:
         """Whose connections are counted together: an address, or a process of this machine."""
         if self.peer:
-            return self.peer.rpartition(":")[0]
+            return client_of(self.peer.rpartition(":")[0].strip("[]"))
         sock: socket.socket = self.writer.get_extra_info("socket")
         try:
             data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
@@ -93,15 +94,15 @@ Serve = Callable[[Link], Coroutine[Any, Any, bool]]
 class Connections:
     """The connections of all listeners of a door.
 
-    too_many: what is sent to one that is refused. most, most_of_one: open at once, in all and of
-    one source.
+    too_many: what is sent to one that is refused, or what makes it of the first that came from
+    there. most, most_of_one: open at once, in all and of one source.
     """
 
     def __init__(
         self,
         door: str,
         serve: Serve,
-        too_many: bytes,
+        too_many: bytes | Callable[[bytes], bytes],
         *,
         most: int,
         most_of_one: int,
@@ -114,8 +115,8 @@ class Connections:
         self._most_of_one = most_of_one
         self._write_deadline = write_deadline
         self._servers: list[asyncio.Server] = []
-        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        self._refusals: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._open: dict[asyncio.Task[None], Link] = {}
+        self._refusals: dict[asyncio.Task[None], Link] = {}
         self._sources: Counter[str] = Counter()
         self.refused = 0
         self.slow_readers = 0
@@ -123,6 +124,10 @@ class Connections:
     def __len__(self) -> int:
         """How many are open."""
         return len(self._open)
+
+    def links(self) -> list[Link]:
+        """Those that are open."""
+        return list(self._open.values())
 
     async def listen(self, bound: Bound) -> None:
         """Accept connections on a socket."""
@@ -139,39 +144,42 @@ class Connections:
             server.close()
         self._servers.clear()
         tasks = {**self._open, **self._refusals}
-        for task, writer in tasks.items():
+        for task, link in tasks.items():
             task.cancel()
-            writer.transport.abort()
+            link.writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _accepted(self, link: Link) -> None:
         source = link.source
         if len(self._open) < self._most and self._sources[source] < self._most_of_one:
             self._sources[source] += 1
-            self._keep(self._open, self._run(link, source), link.writer)
+            self._keep(self._open, self._run(link, source), link)
             return
         self.refused += 1
         if self.refused & (self.refused - 1) == 0:  # 1, 2, 4, ...: a flood must not fill the log
             _LOG.warning("%s: %d connections refused so far", self._door, self.refused)
         if len(self._refusals) < _MAX_REFUSALS:
-            self._keep(self._refusals, self._refuse(link), link.writer)
+            self._keep(self._refusals, self._refuse(link), link)
         else:
             link.writer.transport.abort()
 
     @staticmethod
     def _keep(
-        tasks: dict[asyncio.Task[None], asyncio.StreamWriter],
-        work: Coroutine[Any, Any, None],
-        writer: asyncio.StreamWriter,
+        tasks: dict[asyncio.Task[None], Link], work: Coroutine[Any, Any, None], link: Link
     ) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        tasks[task] = writer
+        tasks[task] = link
         task.add_done_callback(tasks.pop)
 
     async def _refuse(self, link: Link) -> None:
         try:
-            await link.write(self._too_many)
-        except (SlowReader, OSError):
+            if isinstance(self._too_many, bytes):
+                text = self._too_many
+            else:
+                async with asyncio.timeout(_LINGER):
+                    text = self._too_many(await link.reader.read(_READ))
+            await link.write(text)
+        except (SlowReader, TimeoutError, OSError):
             link.writer.transport.abort()
         else:
             await link.linger()

@@ -27,7 +27,6 @@ from dlgmgmt.interfaces.http_tls import TlsError, server_context
 from dlgmgmt.interfaces.jsonrpc import PARSE_ERROR, JsonRpc, error_response
 from dlgmgmt.interfaces.jsonrpc_ws import WebSockets, is_upgrade
 from dlgmgmt.interfaces.packed import unpack
-from dlgmgmt.interfaces.pending import settle_reply
 from dlgmgmt.interfaces.rpc_door import MAX_MSGPACK, Who
 from dlgmgmt.interfaces.settings import HttpSettings
 
@@ -201,7 +200,7 @@ class HttpServer:
             _LOG.info("rpc from %s: no valid message: %s", caller.label, ascii(detail))
             answer = error_response(PARSE_ERROR, detail)
             return await self._writer.send(request, answer, msgpack=msgpack_reply)
-        replies = await settle_reply(self._rpc.handle(decoded, caller))
+        replies = await self._rpc.handle(decoded, caller)
         if replies is None:
             return web.Response(status=204)
         return await self._writer.send(request, replies, msgpack=msgpack_reply)

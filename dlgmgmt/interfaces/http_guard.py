@@ -44,7 +44,8 @@ def origin_allowed(origin: str | None, fetch_site: str | None, host: str) -> boo
     if origin is None:
         return True
     try:
-        return urlsplit(origin).netloc.lower() == host.lower()
+        # Without a Host header there is nothing that "null" could be the same as.
+        return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:
         return False
 

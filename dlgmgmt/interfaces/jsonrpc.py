@@ -6,6 +6,7 @@ library as it comes lets one bad member fail its whole batch, and shows exceptio
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 from dlgmgmt.commands.binding import Argument
 from dlgmgmt.commands.dispatcher import Caller, Dispatcher
 from dlgmgmt.commands.errors import CommandError, MgmtProtocol
+from dlgmgmt.interfaces.pending import settle_reply
 from dlgmgmt.interfaces.rpc_items import dialog_item
 from dlgmgmt.interfaces.rpc_render import render
 
@@ -82,23 +84,37 @@ class JsonRpc:
             return {"candidates": [dialog_item(view, now) for view in error.candidates]}
         return error.detail or NODATA
 
-    def handle(self, decoded: object, caller: Caller) -> Response | list[Response] | None:
+    async def handle(self, decoded: object, caller: Caller) -> Response | list[Response] | None:
         """Answer a request or a batch; None when nothing is to be answered.
 
-        The ``result`` of a listing is the listing, to be rendered while it is sent; one that is
-        still to be waited for is a Pending, which the caller settles (see pending.py).
+        The ``result`` of a listing is the listing, to be rendered while it is sent; what takes time
+        has been waited for.
         """
-        if _too_deep(decoded, self._max_depth):
-            return self._invalid(f"nested more than {self._max_depth} deep", None, caller)
+        fault = self._unfit(decoded)
+        if fault:
+            return self._invalid(fault, None, caller)
         if not isinstance(decoded, list):
-            return self._one(decoded, caller)
+            return await settle_reply(self._one(decoded, caller))
+        responses = []
+        for member in decoded:
+            response = self._one(member, caller)
+            if response is not None:
+                responses.append(response)
+            # A batch may ask for as much work as it has members: others get their turn.
+            await asyncio.sleep(0)
+        return await settle_reply(responses or None)
+
+    def _unfit(self, decoded: object) -> str:
+        """Why nothing of a request or batch is looked at; "" if it is."""
+        if _too_deep(decoded, self._max_depth):
+            return f"nested more than {self._max_depth} deep"
+        if not isinstance(decoded, list):
+            return ""
         if not decoded:
-            return self._invalid("an empty batch", None, caller)
+            return "an empty batch"
         if len(decoded) > self._max_batch:
-            reason = f"a batch of {len(decoded)}, at most {self._max_batch} are taken"
-            return self._invalid(reason, None, caller)
-        responses = [self._one(member, caller) for member in decoded]
-        return [response for response in responses if response is not None] or None
+            return f"a batch of {len(decoded)}, at most {self._max_batch} are taken"
+        return ""
 
     def _one(self, request: object, caller: Caller) -> Response | None:
         if not isinstance(request, dict):

@@ -189,6 +189,9 @@ class JsonFifo(FifoBase[FifoMessage]):
             self._complain("no_reply_name", "a request without reply_name", None)
         elif len(self._tasks) < self.settings.max_replies:
             self._start(self._notify(event))
+        else:
+            self.counters.dropped["too_many"] += 1
+            _LOG.warning("JSON FIFO: a notification was not carried out: too much is under way")
 
     def _complain(self, cause: str, what: str, reply_name: str | None) -> None:
         self.counters.bad[cause] += 1

@@ -120,9 +120,8 @@ class MiDatagrams:
         caller = self._access.caller(DOOR, peer, label=label)
         if caller is None:
             return _bytes(MiReply(*UNAUTHORIZED))
-        reply = MiBinding(self._dispatcher, caller)(request)
         try:
-            whole = await _whole(reply, limit)
+            whole = await _whole(MiBinding(self._dispatcher, caller)(request), limit)
         except Exception:  # noqa: BLE001 - its text is not for the client
             self._failed += 1
             _LOG.exception("%s: %s failed", label, escape(request.command))

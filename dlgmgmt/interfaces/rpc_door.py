@@ -27,7 +27,6 @@ from dlgmgmt.interfaces.jsonrpc import (
 )
 from dlgmgmt.interfaces.listing import around, json_text, records
 from dlgmgmt.interfaces.packed import unpack
-from dlgmgmt.interfaces.pending import settle_reply
 from dlgmgmt.interfaces.rpc_framing import Encoding, Frame
 from dlgmgmt.interfaces.rpc_pretty import Pretty
 from dlgmgmt.interfaces.rpc_render import JSON, MSGPACK
@@ -84,7 +83,7 @@ async def answer_decoded(rpc: JsonRpc, decoded: object, who: Who) -> Answer | No
     caller = who(token_in(decoded))
     if caller is None:
         return error_response(UNAUTHORIZED, UNAUTHORIZED_HINT, _id_of(decoded))
-    return await settle_reply(rpc.handle(decoded, caller))
+    return await rpc.handle(decoded, caller)
 
 
 def busy(frame: Frame) -> bytes:

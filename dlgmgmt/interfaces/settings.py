@@ -137,8 +137,9 @@ class BinrpcSettings:
     sockets, owners by name or number, None for as they come. max_request: bytes of one request.
     max_reply: bytes of one reply; kamcmd takes no larger one. max_connections: open at once on all
     stream sockets, and requests of each datagram socket; further ones are answered with a fault.
-    request_deadline: from a request's first byte to its last. write_deadline: for a client to take
-    a reply. idle_timeout: of a connection without requests.
+    max_connections_per_peer: of one address, or of one process on a unix socket. request_deadline:
+    from a request's first byte to its last. write_deadline: for a client to take a reply.
+    idle_timeout: of a connection without requests.
     """
 
     listen: tuple[SocketAddress, ...] = ()
@@ -148,6 +149,7 @@ class BinrpcSettings:
     max_request: int = 65_536
     max_reply: int = 131_072
     max_connections: int = 64
+    max_connections_per_peer: int = 32
     request_deadline: float = 10.0
     write_deadline: float = 10.0
     idle_timeout: float = 600.0

@@ -240,6 +240,32 @@ def test_a_new_file_that_cannot_be_begun_leaves_the_old_one(
     assert caplog.text.count("cannot begin a new") == 1
 
 
+def test_a_rotation_that_breaks_off_again_and_again_loses_no_file(
+    path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = start(max_bytes=1000, files=3)
+    for number in range(12):
+        log.record(record(number))
+        eventually(lambda done=number + 1: log.written == done)  # type: ignore[misc]
+    before = {each.name: each.read_bytes() for each in path.parent.glob("audit.jsonl.[0-9]")}
+    assert len(before) == 3
+    rename = os.replace
+
+    def refuse(source: str, target: str) -> None:
+        if source == str(path):
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr("dlgmgmt.interfaces.audit._rename", refuse)
+    for number in range(12, 24):
+        log.record(record(number))
+        eventually(lambda done=number + 1: log.written == done)  # type: ignore[misc]
+    log.stop()
+    left = {each.read_bytes() for each in path.parent.glob("audit.jsonl.[0-9]")}
+    # The oldest made room once, for the file that then could not be moved.
+    assert left == {before["audit.jsonl.1"], before["audit.jsonl.2"]}
+
+
 def test_lines_are_forced_to_the_disk(start: Start) -> None:
     synced: list[int] = []
     log = start(sync=synced.append)

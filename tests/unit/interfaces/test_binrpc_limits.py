@@ -153,6 +153,21 @@ async def test_too_many_connections(doors: Open, kind: str) -> None:
         assert await fourth.receive() == VERSION
 
 
+async def test_one_client_cannot_take_all_connections(doors: Open) -> None:
+    async with doors(max_connections=8, max_connections_per_peer=2) as open_doors:
+        for _ in range(2):
+            client = await open_doors.stream("tcp")
+            await client.send(call("core.version"))
+            assert await client.receive() == VERSION
+        third = await open_doors.stream("tcp")
+        await third.send(call("core.version", cookie=77))
+        assert await third.receive() == (FAULT, 77, [503, "too many connections"])
+        # This process is another client than the address 127.0.0.1.
+        other = await open_doors.stream("unixs")
+        await other.send(call("core.version"))
+        assert await other.receive() == VERSION
+
+
 async def test_a_datagram_without_a_sender_changes_nothing(doors: Open) -> None:
     async with doors(calls=1) as open_doors:
         (dialog,) = [view for batch in open_doors.house.table.iter_views() for view in batch]

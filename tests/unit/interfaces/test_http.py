@@ -485,6 +485,12 @@ async def test_pages_of_other_sites_are_refused(
     assert len(house.terminator.ordered) == (1 if allowed else 0)
 
 
+async def test_a_page_without_an_origin_is_refused_without_a_host_too(client: Client) -> None:
+    head = "POST /RPC HTTP/1.0\r\nContent-Type: application/json\r\nOrigin: null\r\n"
+    answer = await client.raw(f"{head}Content-Length: 2\r\n\r\n[]".encode())
+    assert answer.startswith((b"HTTP/1.0 403 ", b"HTTP/1.1 403 "))
+
+
 async def test_connections_beyond_the_limit_are_answered_503(house: House) -> None:
     async with serving(house, max_connections=3) as client:
         held = [await asyncio.open_connection(*client.server.address) for _ in range(3)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -172,7 +173,7 @@ def code(response: Any) -> Any:
     ],
 )
 def test_the_examples_of_section_7(rpc: JsonRpc, request_text: str, response_text: str) -> None:
-    response: Any = rpc.handle(json.loads(request_text), ME)
+    response: Any = asyncio.run(rpc.handle(json.loads(request_text), ME))
     for member in response if isinstance(response, list) else [response]:
         if member is not None and "error" in member:
             # The examples have no data member, which section 5.1 leaves to the server.
@@ -181,7 +182,7 @@ def test_the_examples_of_section_7(rpc: JsonRpc, request_text: str, response_tex
 
 
 def test_notifications_are_carried_out(rpc: JsonRpc) -> None:
-    rpc.handle({"jsonrpc": "2.0", "method": "notify_hello", "params": [7]}, ME)
+    asyncio.run(rpc.handle({"jsonrpc": "2.0", "method": "notify_hello", "params": [7]}, ME))
     assert ANSWERED == ["{'n': 7}"]
 
 
@@ -197,7 +198,7 @@ def test_one_bad_member_fails_alone(rpc: JsonRpc) -> None:
         {**good, "params": "x"},
         {**good, "id": []},
     ]
-    responses: Any = rpc.handle([*bad, good], ME)
+    responses: Any = asyncio.run(rpc.handle([*bad, good], ME))
     assert [code(response) for response in responses[:-1]] == [-32600] * len(bad)
     assert responses[-1] == {"jsonrpc": "2.0", "result": 2, "id": 1}
 
@@ -205,7 +206,7 @@ def test_one_bad_member_fails_alone(rpc: JsonRpc) -> None:
 def test_a_handler_that_raises_gives_nothing_away(
     rpc: JsonRpc, caplog: pytest.LogCaptureFixture
 ) -> None:
-    response = rpc.handle({"jsonrpc": "2.0", "method": "fail", "id": 1}, ME)
+    response = asyncio.run(rpc.handle({"jsonrpc": "2.0", "method": "fail", "id": 1}, ME))
     error = {"code": -32603, "message": "Internal error"}
     assert response == {"jsonrpc": "2.0", "error": error, "id": 1}
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
@@ -218,7 +219,9 @@ def test_a_result_that_cannot_be_rendered_gives_nothing_away(
         raise ValueError("secret")
 
     monkeypatch.setattr(jsonrpc, "render", broken)
-    response: Any = real.handle({"jsonrpc": "2.0", "method": "core.version", "id": 1}, ME)
+    response: Any = asyncio.run(
+        real.handle({"jsonrpc": "2.0", "method": "core.version", "id": 1}, ME)
+    )
     assert response["error"] == {"code": -32603, "message": "Internal error"}
     assert len(caplog.records) == 1
 
@@ -241,17 +244,17 @@ def test_a_result_that_cannot_be_rendered_gives_nothing_away(
 )
 def test_invalid_params_say_what_is_wrong(rpc: JsonRpc, params: Any, detail: str) -> None:
     request = {"jsonrpc": "2.0", "method": "subtract", "params": params, "id": 1}
-    response: Any = rpc.handle(request, ME)
+    response: Any = asyncio.run(rpc.handle(request, ME))
     assert code(response) == -32602
     assert detail in response["error"]["data"]
     del request["id"]
-    assert rpc.handle(request, ME) is None
+    assert asyncio.run(rpc.handle(request, ME)) is None
 
 
 @pytest.mark.parametrize("request_id", [None, "", "x" * 1000, 0, -1, 2**64 - 1, -(2**63), 1.5])
 def test_ids_come_back_as_they_were(rpc: JsonRpc, request_id: object) -> None:
     request = {"jsonrpc": "2.0", "method": "get_data", "id": request_id}
-    response: Any = rpc.handle(request, ME)
+    response: Any = asyncio.run(rpc.handle(request, ME))
     assert response["id"] == request_id
     assert type(response["id"]) is type(request_id)
 
@@ -260,21 +263,23 @@ def test_ids_come_back_as_they_were(rpc: JsonRpc, request_id: object) -> None:
     "request_id", [True, [], {}, 2**64, -(2**63) - 1, float("nan"), float("inf"), b"x", object()]
 )
 def test_ids_of_a_wrong_type_are_refused(rpc: JsonRpc, request_id: object) -> None:
-    response: Any = rpc.handle({"jsonrpc": "2.0", "method": "get_data", "id": request_id}, ME)
+    response: Any = asyncio.run(
+        rpc.handle({"jsonrpc": "2.0", "method": "get_data", "id": request_id}, ME)
+    )
     assert code(response) == -32600
     assert response["id"] is None
 
 
 def test_an_invalid_request_keeps_an_id_that_can_be_read(rpc: JsonRpc) -> None:
-    response: Any = rpc.handle({"jsonrpc": "2.0", "method": None, "id": 9}, ME)
+    response: Any = asyncio.run(rpc.handle({"jsonrpc": "2.0", "method": None, "id": 9}, ME))
     assert (code(response), response["id"]) == (-32600, 9)
 
 
 def test_batches_and_depth_have_limits(rpc: JsonRpc) -> None:
     good = {"jsonrpc": "2.0", "method": "get_data", "id": 1}
-    full: Any = rpc.handle([good] * 10, ME)
+    full: Any = asyncio.run(rpc.handle([good] * 10, ME))
     assert len(full) == 10
-    response: Any = rpc.handle([good] * 11, ME)
+    response: Any = asyncio.run(rpc.handle([good] * 11, ME))
     assert code(response) == -32600
     assert "10" in response["error"]["data"]
 
@@ -284,18 +289,18 @@ def test_batches_and_depth_have_limits(rpc: JsonRpc) -> None:
             value = [value]
         return {**good, "params": value}
 
-    allowed: Any = rpc.handle(nested(7), ME)
+    allowed: Any = asyncio.run(rpc.handle(nested(7), ME))
     assert code(allowed) == -32602
-    deep: Any = rpc.handle(nested(8), ME)
+    deep: Any = asyncio.run(rpc.handle(nested(8), ME))
     assert code(deep) == -32600
-    deepest: Any = rpc.handle(nested(900), ME)
+    deepest: Any = asyncio.run(rpc.handle(nested(900), ME))
     assert code(deepest) == -32600
 
 
 def test_kamailios_own_codes_pass_through(real: JsonRpc) -> None:
     def error(method: str, params: Any) -> Any:
         request = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
-        response: Any = real.handle(request, ME)
+        response: Any = asyncio.run(real.handle(request, ME))
         return response["error"]["code"], response["error"]["message"]
 
     assert error("dlg.end_dlg", []) == (500, "Invalid parameters")
@@ -309,7 +314,7 @@ def test_kamailios_own_codes_pass_through(real: JsonRpc) -> None:
 
 
 def test_a_listing_stays_lazy(real: JsonRpc) -> None:
-    response: Any = real.handle({"jsonrpc": "2.0", "method": "dlg.list", "id": 1}, ME)
+    response: Any = asyncio.run(real.handle({"jsonrpc": "2.0", "method": "dlg.list", "id": 1}, ME))
     assert isinstance(response["result"], DialogListing)
 
 
@@ -326,7 +331,7 @@ def test_every_refusal_is_one_line_in_the_log(
     ]
     for request in requests:
         caplog.clear()
-        real.handle(request, ME)
+        asyncio.run(real.handle(request, ME))
         assert len(caplog.records) == 1
         assert caplog.records[0].getMessage().isprintable()
 
@@ -353,10 +358,21 @@ _VALUES = st.recursive(
     )
 )
 def test_whatever_comes_is_answered_or_a_notification(real: JsonRpc, request_value: Any) -> None:
-    response: Any = real.handle(request_value, ME)
+    response: Any = asyncio.run(real.handle(request_value, ME))
     for member in response if isinstance(response, list) else [response]:
         if member is not None:
             assert set(member) in ({"jsonrpc", "result", "id"}, {"jsonrpc", "error", "id"})
             if not isinstance(member.get("result"), DialogListing):
                 rpc_render.JSON.encode(member)
                 rpc_render.MSGPACK.encode(member)
+
+
+async def test_others_get_their_turn_between_the_members_of_a_batch(rpc: JsonRpc) -> None:
+    ANSWERED.clear()
+    member = {"jsonrpc": "2.0", "method": "notify_hello", "params": [7]}
+    batch = asyncio.create_task(rpc.handle([member] * 10, ME))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert 0 < len(ANSWERED) < 10
+    assert await batch is None
+    assert len(ANSWERED) == 10

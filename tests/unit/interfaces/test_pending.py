@@ -133,10 +133,10 @@ def test_mi_tells_at_once(house: House) -> None:
     assert house.terminator.ordered[0].view.reason == "late"
 
 
-def test_candidates_of_a_kill_are_shown(house: House) -> None:
+async def test_candidates_of_a_kill_are_shown(house: House) -> None:
     house.call("a@x", "two")
     rpc = JsonRpc(house.dispatcher, max_batch=10, max_depth=10)
-    reply = rpc.handle(KILL, ME)
+    reply = await rpc.handle(KILL, ME)
     assert isinstance(reply, dict)
     assert reply["error"]["code"] == 409
     tags = [each.caller.tag for each in reply["error"]["data"]["candidates"]]
