@@ -10,6 +10,7 @@ from typing import Protocol
 
 from dlgmgmt.commands.baselines import Baselines
 from dlgmgmt.commands.pace import Pacer
+from dlgmgmt.commands.results_database import Adoption, DatabaseStatus, Flushed
 from dlgmgmt.commands.sweeps import Sweeps
 from dlgmgmt.commands.system import System
 from dlgmgmt.dialog.model import Dialog
@@ -128,6 +129,23 @@ class Tracing(Protocol):
         """Begin or cease to send copies; raises NoCollector."""
 
 
+class Database(Protocol):
+    """The database that keeps the dialogs; see dlgmgmt.storing.Storing.
+
+    Each function that begins something returns one that looks how it goes: what has come of it,
+    and whether that is all. It raises Refused if nothing has.
+    """
+
+    def status(self) -> DatabaseStatus:
+        """What is known of it, without asking it."""
+
+    def adopt(self, owner: str | None) -> Callable[[], tuple[Adoption, bool]]:
+        """Begin to take over the dialogs of a daemon, or those without owner. Raises Refused."""
+
+    def flush(self) -> Callable[[], tuple[Flushed, bool]]:
+        """Begin to write what waits. Raises Refused."""
+
+
 def _no_context(_dialog: Dialog) -> tuple[str, ...]:
     return ()
 
@@ -149,7 +167,8 @@ class CommandContext:
     tracing: None where no messages pass. describe: the lines of a dialog's context. force: moves a
     dialog to a state, False if it cannot go there. bridging: None where no calls are made. pacer:
     for what is done to very many dialogs. sweeps: the same, at a rate that was asked for. system:
-    sockets and parameters. baselines: what counters stood at when they were reset.
+    sockets and parameters. baselines: what counters stood at when they were reset. database: None
+    where dialogs are kept in memory alone.
     """
 
     table: Dialogs
@@ -169,3 +188,4 @@ class CommandContext:
     sweeps: Sweeps = field(default_factory=Sweeps)
     system: System = field(default_factory=System)
     baselines: Baselines = field(default_factory=Baselines)
+    database: Database | None = None

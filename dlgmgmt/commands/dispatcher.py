@@ -24,7 +24,8 @@ from dlgmgmt.commands.errors import (
     Refused,
 )
 from dlgmgmt.commands.registry import Call, Command, Permission, Registry, Value
-from dlgmgmt.commands.results import Result, TerminationOrdered
+from dlgmgmt.commands.results import Result, TerminationOrdered, Working
+from dlgmgmt.commands.results_database import DatabaseResult
 from dlgmgmt.dialog.views import TerminationView
 
 _LOG = logging.getLogger(__name__)
@@ -89,7 +90,27 @@ class Dispatcher:
                 self._audit.record(self._record(name, arguments, caller, understood, answer))
         if isinstance(answer, CommandError):
             raise answer
+        if isinstance(answer, Working):
+            return self._told(answer, command, protocol, name, caller)
         return answer
+
+    def _told(
+        self,
+        working: Working,
+        command: Command | None,
+        protocol: MgmtProtocol,
+        name: str,
+        caller: Caller,
+    ) -> Working:
+        """Work that tells of its failure in the words of the protocol."""
+
+        def look() -> tuple[DatabaseResult, bool]:
+            try:
+                return working.look()
+            except Refused as refused:
+                raise self._error(command, protocol, name, caller, refused) from None
+
+        return replace(working, look=look)
 
     def _answer(
         self,

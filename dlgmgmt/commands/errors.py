@@ -51,6 +51,9 @@ class Failure(Enum):
     NO_TERMINATION = "no such termination"
     NO_TRACE = "no message with this Call-ID is kept"
     NO_COLLECTOR = "there is no collector to send to"
+    NO_DATABASE = "dialogs are kept in memory alone"
+    OWNER_TAKEN = "the daemon of that name runs"
+    DATABASE = "the database cannot do that now"
     INTERNAL = "the command failed"
 
 
@@ -126,6 +129,9 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_MI, Failure.NO_TERMINATION): (404, "Termination not found"),
         (_MI, Failure.NO_TRACE): (404, "Trace not found"),
         (_MI, Failure.NO_COLLECTOR): (400, "No collector"),
+        (_MI, Failure.NO_DATABASE): (400, "No database (db_mode 0)"),
+        (_MI, Failure.OWNER_TAKEN): (409, "{detail}"),
+        (_MI, Failure.DATABASE): (503, "{detail}"),
         (_MI, Failure.INTERNAL): (500, "command '{name}' failed"),
         # JSON-RPC 2.0 section 5.1; the 4xx numbers are Kamailio's.
         (_RPC, Failure.UNKNOWN_COMMAND): (-32601, "Method not found"),
@@ -155,6 +161,9 @@ DEFAULT_TEXTS: ErrorTexts = MappingProxyType(
         (_RPC, Failure.NO_TERMINATION): (404, "Termination not found"),
         (_RPC, Failure.NO_TRACE): (404, "Trace not found"),
         (_RPC, Failure.NO_COLLECTOR): (400, "No collector"),
+        (_RPC, Failure.NO_DATABASE): (400, "No database (db_mode 0)"),
+        (_RPC, Failure.OWNER_TAKEN): (409, "{detail}"),
+        (_RPC, Failure.DATABASE): (503, "{detail}"),
         (_RPC, Failure.INTERNAL): (-32603, "Internal error"),
     }
 )

@@ -18,6 +18,7 @@ from dlgmgmt.commands.openrpc import openrpc_document
 from dlgmgmt.commands.registry import Command, Registry
 from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.commands.schemas import SCHEMAS, Schema, ref
+from dlgmgmt.commands.schemas_database import HEALTH
 from dlgmgmt.commands.yaml import to_yaml
 
 _ENVELOPE: Final[Schema] = {"jsonrpc": {"const": "2.0"}}
@@ -114,6 +115,7 @@ def _schemas(registry: Registry) -> dict[str, Schema]:
         schemas[f"{_component(name)}_request"] = _request_schema(name, command)
         schemas[f"{_component(name)}_response"] = _response_schema(name, command)
     schemas["Error"] = _ERROR
+    schemas["Health"] = HEALTH
     schemas["Request"] = {"oneOf": [ref(f"{_component(name)}_request") for name, _ in found]}
     schemas["Response"] = {
         "anyOf": [*(ref(f"{_component(name)}_response") for name, _ in found), ref("Error")]
@@ -188,6 +190,26 @@ def _page(operation: str, summary: str, kind: str, schema: Schema) -> dict[str, 
     }
 
 
+def _health() -> dict[str, Any]:
+    """The page of those who watch; 503 may come from the limits too, as text."""
+    summary = "Whether the daemon does all that it should"
+    content = {"application/json": {"schema": ref("Health")}}
+    answers = _answers({"200": {"description": summary, "content": content}})
+    answers["503"] = {
+        "description": f"something is amiss, or {STATUSES[503]}",
+        "headers": _RETRY,
+        "content": {**content, **_TEXT},
+    }
+    return {
+        "get": {
+            "operationId": "health",
+            "summary": summary,
+            "description": "Needs no token, and says nothing of calls.",
+            "responses": answers,
+        }
+    }
+
+
 def openapi_document(registry: Registry) -> dict[str, Any]:
     """The OpenAPI 3.1 description of all that is served over HTTP."""
     return {
@@ -208,6 +230,7 @@ def openapi_document(registry: Registry) -> dict[str, Any]:
                 "openapi", "This description", "application/json", {"type": "object"}
             ),
             "/docs": _page("docs", "All commands, as a page", "text/html", {"type": "string"}),
+            "/health": _health(),
         },
         "components": {
             "schemas": _schemas(registry),

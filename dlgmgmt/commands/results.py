@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dlgmgmt.commands.results_database import DatabaseResult
 from dlgmgmt.commands.results_query import QueryResult
 from dlgmgmt.commands.results_system import SystemResult
 from dlgmgmt.dialog.views import DialogView, Snapshot, TerminationView
@@ -176,6 +177,20 @@ class Pending:
     seconds: float
 
 
+@dataclass(slots=True, frozen=True)
+class Working:
+    """Work of another thread that an interface may wait for; see dlgmgmt.interfaces.pending.
+
+    begun: what is shown where nobody waits. look: what has come of it, and whether that is all; a
+    handler's raises Refused if nothing has, the dispatcher's CommandError. It may be called from
+    any thread. seconds: after which what is known then is the answer.
+    """
+
+    begun: DatabaseResult
+    look: Callable[[], tuple[DatabaseResult, bool]]
+    seconds: float
+
+
 Result = (
     Listing
     | DialogMatches
@@ -191,7 +206,9 @@ Result = (
     | ActiveStats
     | SystemResult
     | QueryResult
+    | DatabaseResult
     | Pending
+    | Working
     | TraceLog
     | TraceStatus
 )

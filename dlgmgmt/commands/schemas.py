@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlgmgmt.commands.schemas_database import DATABASE
 from dlgmgmt.commands.schemas_system import SYSTEM
 
 Schema = dict[str, Any]
@@ -350,4 +351,5 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Version": _string("program, version and platform"),
     **SYSTEM,
+    **DATABASE,
 }

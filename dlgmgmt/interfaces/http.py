@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 over HTTP: POST /RPC (and /jsonrpc), JSON or msgpack.
+"""JSON-RPC 2.0 over HTTP: POST /RPC (and /jsonrpc), JSON or msgpack; and GET /health.
 
 The HTTP status says whether the message was understood as HTTP; what a command answered stands in
 the JSON-RPC response alone, under status 200 (204 where nothing is to be answered).
@@ -19,6 +19,7 @@ from dlgmgmt.commands.dispatcher import Caller, Dispatcher
 from dlgmgmt.commands.openapi import openapi_document
 from dlgmgmt.interfaces import docs
 from dlgmgmt.interfaces.access import Access, address_text
+from dlgmgmt.interfaces.health import health
 from dlgmgmt.interfaces.http_guard import lower_names, refusal
 from dlgmgmt.interfaces.http_limits import RequestLimits
 from dlgmgmt.interfaces.http_listener import HttpListener
@@ -63,6 +64,7 @@ class HttpServer:
         self._rpc = JsonRpc(dispatcher, max_batch=settings.max_batch, max_depth=settings.max_depth)
         self._names = lower_names((settings.host, *settings.host_names))
         self._writer = ReplyWriter(write_timeout=settings.write_timeout, max_msgpack=max_msgpack)
+        self._context = dispatcher.context
         document = openapi_document(dispatcher.registry)
         self._openapi = json.dumps(document).encode()
         self._docs = docs.page(dispatcher.registry).encode()
@@ -116,6 +118,7 @@ class HttpServer:
         app.router.add_route("*", "/jsonrpc", self._call)
         app.router.add_get("/openapi.json", self._describe)
         app.router.add_get("/docs", self._document)
+        app.router.add_get("/health", self._health)
         arguments: dict[str, Any] = {
             "access_log": None,
             "keepalive_timeout": self.settings.keepalive_timeout,
@@ -171,6 +174,12 @@ class HttpServer:
 
     async def _document(self, request: web.Request) -> web.StreamResponse:
         return await self._writer.send_body(request, self._docs, docs.TYPE, headers=docs.HEADERS)
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        status, body = health(self._context.database)
+        return await self._writer.send_body(
+            request, body, JSON_TYPE, status=status, headers={"Cache-Control": "no-store"}
+        )
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         """A POST; a GET only to become a WebSocket, so Allow does not name it."""

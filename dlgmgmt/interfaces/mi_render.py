@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from dlgmgmt.commands.results import (
     ActiveStats,
@@ -34,7 +36,9 @@ from dlgmgmt.commands.results import (
     Traced,
     TraceLog,
     TraceStatus,
+    Working,
 )
+from dlgmgmt.commands.results_database import Adoption, DatabaseStatus, Flushed
 from dlgmgmt.commands.results_query import Changed, Flag, QueryPage, SweepStatus, Variables
 from dlgmgmt.commands.results_system import SystemResult
 from dlgmgmt.dialog.states import STATE_NAMES
@@ -145,6 +149,28 @@ def _(result: QueryPage) -> Iterable[MiItem]:
 @render.register
 def _(result: SweepStatus | Variables | Flag | Changed) -> Iterable[MiItem]:
     return query_items(result)
+
+
+@render.register
+def _(result: DatabaseStatus) -> Iterable[MiItem]:
+    return _fields(result._asdict())
+
+
+@render.register
+def _(result: Adoption | Flushed) -> Iterable[MiItem]:
+    return _fields(asdict(result))
+
+
+@render.register
+def _(result: Working) -> Iterable[MiItem]:
+    return render(result.begun)
+
+
+def _fields(fields: dict[str, Any]) -> Iterable[MiItem]:
+    return [
+        MiNode(name, int(value) if isinstance(value, bool) else value)
+        for name, value in fields.items()
+    ]
 
 
 @render.register

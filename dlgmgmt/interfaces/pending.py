@@ -1,9 +1,9 @@
 """Answers that are waited for, without holding up anybody else.
 
-Commands return at once, on the management loop. One that was asked to wait returns a Pending, and
-each interface with a coroutine for its request settles it: ``await settle(result)`` where it has
-results (BINRPC), ``await settle_reply(reply)`` where it has JSON-RPC responses (HTTP, WebSocket,
-FIFO, sockets). What has no coroutine, as the MI bindings, shows what is known at once.
+Commands return at once, on the management loop. One that was asked to wait returns a Pending or a
+Working, and each interface with a coroutine for its request settles it: ``await settle(result)``
+where it has results (BINRPC), ``await settle_reply(reply)`` where it has JSON-RPC responses (HTTP,
+WebSocket, FIFO, sockets). What has no coroutine, as the MI bindings, shows what is known at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, TypeVar
 
-from dlgmgmt.commands.results import Pending, Result
+from dlgmgmt.commands.errors import CommandError
+from dlgmgmt.commands.results import Pending, Result, Working
 from dlgmgmt.interfaces.rpc_render import render
 
 _FIRST_LOOK, _BETWEEN_LOOKS = 0.01, 0.1
@@ -21,8 +22,11 @@ _Reply = TypeVar("_Reply", bound=Reply)
 
 
 async def settle(result: Result) -> Result:
-    """The result itself or, of one that takes time, what has become of it in the end."""
-    if not isinstance(result, Pending):
+    """The result itself or, of one that takes time, what has become of it in the end.
+
+    Raises CommandError if nothing has.
+    """
+    if not isinstance(result, (Pending, Working)):
         return result
     loop = asyncio.get_running_loop()
     deadline = loop.time() + result.seconds
@@ -46,9 +50,17 @@ async def settle_reply(reply: _Reply) -> _Reply:
         members = [reply]
     elif isinstance(reply, list):
         members = reply
-    waiting = [each for each in members if isinstance(each.get("result"), Pending)]
+    waiting = [each for each in members if isinstance(each.get("result"), (Pending, Working))]
     if waiting:
-        settled = await asyncio.gather(*(settle(each["result"]) for each in waiting))
-        for member, result in zip(waiting, settled, strict=True):
-            member["result"] = render(result)
+        await asyncio.gather(*map(_settle_member, waiting))
     return reply
+
+
+async def _settle_member(member: dict[str, Any]) -> None:
+    try:
+        member["result"] = render(await settle(member["result"]))
+    except CommandError as error:
+        del member["result"]
+        member["error"] = {"code": error.code, "message": error.text}
+        if error.detail:
+            member["error"]["data"] = error.detail

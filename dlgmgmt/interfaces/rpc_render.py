@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -35,7 +36,9 @@ from dlgmgmt.commands.results import (
     Traced,
     TraceLog,
     TraceStatus,
+    Working,
 )
+from dlgmgmt.commands.results_database import Adoption, DatabaseStatus, Flushed
 from dlgmgmt.commands.results_query import QueryResult
 from dlgmgmt.commands.results_system import SystemResult
 from dlgmgmt.dialog.views import SideOutcome, TerminationView
@@ -59,7 +62,13 @@ def render(result: Result) -> object:
 
 @render.register
 def _(
-    result: DialogListing | ChosenListing | ContextListing | BriefListing | ImsListing | Pending,
+    result: DialogListing
+    | ChosenListing
+    | ContextListing
+    | BriefListing
+    | ImsListing
+    | Pending
+    | Working,
 ) -> object:
     return result
 
@@ -185,6 +194,16 @@ def _(result: SystemResult) -> object:
 @render.register
 def _(result: QueryResult) -> object:
     return query_value(result)
+
+
+@render.register
+def _(result: DatabaseStatus) -> object:
+    return result._asdict()
+
+
+@render.register
+def _(result: Adoption | Flushed) -> object:
+    return asdict(result)
 
 
 def clean(value: Any) -> Any:
