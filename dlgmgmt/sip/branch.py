@@ -89,6 +89,16 @@ class Branch:
         self.provisional = False
         self.stop_timers(stack)
 
+    def refused(self) -> Destination | None:
+        """Take the place off that is the present one over UDP, to which 18.1.1 falls back.
+
+        It is for a server without TCP; this one has said no. None if there is no such place.
+        """
+        place, places = self.place, self.places
+        if place is None or not places or not places[0].stay or places[0].addr != place.addr:
+            return None
+        return places.popleft()
+
     def has_left(self, transaction: ClientTransaction, reply: Message) -> bool:
         """Whether a reply is of a place that was given up; a 2xx counts, wherever it is from."""
         return self.tx is not transaction and not 200 <= reply.status < 300

@@ -168,8 +168,11 @@ class ResponseContext:
     def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message) -> None:
         """A reply on one branch (16.7)."""
         if reply.status == 503 and branch.place is not None and not branch.done:
-            self._core.locator.refused(branch.place, retry_after(reply))
+            self._core.locator.refused(branch.refused() or branch.place, retry_after(reply))
+            rang = branch.provisional
             if branch.places and not branch.cancelled and self._try(branch):
+                if rang and self._observer is not None:
+                    self._observer.on_moved(branch.index, 503)
                 return
         asked = self._asked
         if self.number:

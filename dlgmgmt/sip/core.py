@@ -63,6 +63,9 @@ class Observer(Protocol):
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
         """A branch ended without a 2xx; cause: "rejected", "cancelled" or "timeout"."""
 
+    def on_moved(self, branch: int, status: int) -> None:
+        """A branch is tried elsewhere: who has answered ``status`` rings no more."""
+
     def on_failed(self, status: int, reply: Message | None) -> None:
         """The caller was sent a final failure; reply: None for one of the proxy's own."""
 

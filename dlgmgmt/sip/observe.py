@@ -75,6 +75,14 @@ class InviteObserver:
         self._tracker.branch_failed(self._dialog, branch, status, to_tag, cause)
         self._terminator.branch_ended(self._dialog, branch, status)
 
+    def on_moved(self, branch: int, status: int) -> None:
+        """What rang at the place before is no leg any more."""
+        dialog = self._dialog
+        with dialog.entry.lock:
+            rang = any(leg.branch == branch for leg in dialog.legs.values() if not leg.confirmed)
+        if rang:
+            self._tracker.branch_failed(dialog, branch, status, "", "rejected")
+
     def on_failed(self, status: int, reply: Message | None) -> None:
         """The call failed."""
         to_tag = reply.to_tag if reply is not None else ""
@@ -133,6 +141,9 @@ class RequestObserver:
         )
 
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
+        """Changes nothing in the dialog."""
+
+    def on_moved(self, branch: int, status: int) -> None:
         """Changes nothing in the dialog."""
 
     def on_failed(self, status: int, reply: Message | None) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from dlgmgmt.sip.selection import Question
 from dlgmgmt.sip.settings import Route, SipSettings
 from tests.unit.sip.conftest import Make
-from tests.unit.sip.harness import BOB, CAROL, SETTINGS, House
+from tests.unit.sip.harness import BOB, CAROL, PROXY, SETTINGS, House
 
 SITE = "sip:1@site.example:5060"
 BACK_OFF = SipSettings().dns.back_off
@@ -20,7 +21,12 @@ SILENCE = 33
 def site(make: Make) -> House:
     """site.example is at Bob's first, and then at Carol's; 7 is there and at Dave's."""
     both = Route(("sip:site.example:5060", "sip:10.0.1.3"), user_prefix="7")
-    home = make(sip=replace(SETTINGS, routes=(both,)))
+    return serve(make, sip=replace(SETTINGS, routes=(both,)))
+
+
+def serve(make: Make, **settings: Any) -> House:
+    """A house whose proxy has looked site.example up."""
+    home = make(**settings)
     resolver = home.world.locator.resolver
     resolver._keep(Question("site.example", "A"), (BOB[0], CAROL[0]), 1e9)
     resolver._keep(Question("site.example", "AAAA"), (), 1e9)
@@ -38,6 +44,58 @@ def test_after_a_503_the_next_server_is_tried_at_once(site: House) -> None:
     site.carol.reply(second, 486)
     site.carol.one("ACK")
     assert [sip.what for sip in site.alice.inbox()] == ["100", "486"]
+
+
+def test_what_rang_at_a_server_that_then_said_503_rings_no_more(site: House) -> None:
+    site.alice.invite("1", uri=SITE)
+    first = site.bob.one("INVITE")
+    site.bob.reply(first, 183)
+    assert [leg.to_tag for leg in site.world.view().legs] == ["bob"]
+    site.bob.reply(first, 503)
+    site.bob.one("ACK")
+    second = site.carol.one("INVITE")
+    view = site.world.view()
+    assert view.legs == ()
+    assert [(leg.to_tag, leg.code, leg.cause) for leg in view.history] == [("bob", 503, "rejected")]
+    site.carol.reply(second, 180)
+    assert [leg.to_tag for leg in site.world.view().legs] == ["carol"]
+    site.carol.reply(second, 486)
+    site.carol.one("ACK")
+    assert [sip.what for sip in site.alice.inbox()] == ["100", "183", "180", "486"]
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_server_that_says_503_over_tcp_is_not_asked_again_over_udp(
+    make: Make, *, others: bool
+) -> None:
+    """18.1.1 falls back to UDP where nobody listens, and there somebody does."""
+    site = serve(make, sip=replace(SETTINGS, routes=()), streams=(PROXY,))
+    uri = SITE if others else "sip:1@10.0.1.1"
+    site.alice.invite("1", uri=uri, body="x" * 2000)
+    invite = site.bob.one("INVITE")
+    assert invite["Via"].startswith("SIP/2.0/TCP")
+    site.bob.own = 2
+    site.bob.reply(invite, 503, headers=("Retry-After: 20",))
+    assert [sip.what for sip in site.bob.inbox()] == ["ACK"]
+    if others:
+        site.carol.own = 2
+        site.carol.reply(site.carol.one("INVITE"), 486)
+        site.carol.one("ACK")
+    # Nor is a small one sent to it, as long as there is somebody else.
+    site.alice.invite("1", uri=uri, callid="c2")
+    asked = site.carol if others else site.bob
+    asked.own = 0
+    asked.reply(asked.one("INVITE"), 486)
+
+
+def test_a_server_without_tcp_is_asked_over_udp_after_all(make: Make) -> None:
+    site = make(streams=(PROXY,))
+    site.world.sockets[2].broken.add(BOB)
+    site.alice.invite("1", body="x" * 2000)
+    invite = site.bob.one("INVITE")
+    assert invite["Via"].startswith("SIP/2.0/UDP")
+    site.bob.reply(invite, 486)
+    site.bob.one("ACK")
 
 
 def test_a_server_that_failed_has_a_rest_and_comes_back(site: House) -> None:
