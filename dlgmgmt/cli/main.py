@@ -128,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever starts and reloads the daemon does not know how far the start has come.
         signal.signal(signal.SIGHUP, lambda number, _: hangups.append(number))
     try:
-        config = load(options.config, os.environ, options.modparam)
+        demo = options.command == "run"
+        config = load(options.config, os.environ, options.modparam, demo=demo)
     except ConfigError as error:
         for problem in error.problems:
             complain("dlgmgmt", str(problem))

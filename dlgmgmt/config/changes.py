@@ -7,12 +7,15 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from dlgmgmt.config import schema
+from dlgmgmt.config.database import FIELDS
 from dlgmgmt.config.dialog_values import without_password
 from dlgmgmt.config.load import Config
 from dlgmgmt.config.problems import shown
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.interfaces.settings import SocketAddress
 from dlgmgmt.sip.settings import AllowRule, Listener, Route, SipSettings
+from dlgmgmt.storage.settings import StorageSettings
 
 FIXED: Final = MappingProxyType(
     {
@@ -26,8 +29,19 @@ FIXED: Final = MappingProxyType(
                 "rr_param",
                 "db_url",
                 "db_mode",
-                "db_update_period",
                 "db_fetch_rows",
+            }
+        ),
+        "database": frozenset(
+            {
+                "owner",
+                "on_expired",
+                "expired_rate",
+                "while_loading",
+                "connect_timeout",
+                "synchronous",
+                "upgrade",
+                "rescue_dir",
             }
         ),
         "routing": frozenset({"workers", "max_queue"}),
@@ -89,6 +103,8 @@ def compare(old: Config, new: Config) -> Changes:
         binrpc=old.binrpc,
         routing=_kept(old.routing, new.routing, fixed["routing"]),
         access=_kept(old.access, new.access, fixed["access"]),
+        storage=_storage(old.storage, new.storage, fixed["ims_dialog"] | fixed["database"]),
+        while_loading=old.while_loading,
     )
     return Changes(tuple(_differences(old, in_force)), tuple(_differences(in_force, new)), in_force)
 
@@ -104,6 +120,13 @@ def _guarded(old: SipSettings, in_force: SipSettings, listen: tuple[Listener, ..
         tls = replace(tls, certificate=old.tls.certificate, private_key=old.tls.private_key)
     rules = tuple(rule for rule in old.allow if rule.listen not in listen)
     return replace(in_force, tls=tls, allow=(*in_force.allow, *rules))
+
+
+def _storage(old: StorageSettings, new: StorageSettings, names: set[str]) -> StorageSettings:
+    """As _kept, with the names of parameters; those of other tables are left out."""
+    known = {item.name for item in fields(StorageSettings)}
+    kept: StorageSettings = _kept(old, new, {FIELDS.get(name, name) for name in names} & known)
+    return kept
 
 
 def _profiles(old: DialogSettings, new: DialogSettings) -> dict[str, tuple[str, ...]]:
@@ -128,6 +151,7 @@ def _differences(old: Config, new: Config) -> Iterator[Change]:
     yield from _table_differences("binrpc", old.binrpc, new.binrpc)
     yield from _table_differences("access", old.access, new.access)
     yield from _table_differences("ims_dialog", old.dialog, new.dialog)
+    yield from _database_differences(old, new)
     yield from _table_differences("routing", old.routing, new.routing)
     yield from _table_differences("trace", old.sip.trace, new.sip.trace)
 
@@ -142,6 +166,18 @@ def _table_differences(table: str, before: Any, after: Any) -> Iterator[Change]:
         if old != new:
             name = "route" if (table, item.name) == ("sip", "routes") else item.name
             yield Change(f"{table}.{name}", _printed(item.name, old), _printed(item.name, new))
+
+
+def _database_differences(old: Config, new: Config) -> Iterator[Change]:
+    for name in schema.DATABASE:
+        if name == "while_loading":
+            before: object = old.while_loading
+            after: object = new.while_loading
+        else:
+            field = FIELDS.get(name, name)
+            before, after = getattr(old.storage, field), getattr(new.storage, field)
+        if before != after:
+            yield Change(f"database.{name}", _printed(name, before), _printed(name, after))
 
 
 def _printed(name: str, value: Any) -> str:
@@ -186,6 +222,7 @@ _PRINTERS: Final[dict[str, Callable[[Any], object]]] = {
     "fifo_mode": lambda value: f"{value:04o}",
     "socket_mode": lambda value: f"{value:04o}",
     "db_url": without_password,
+    "rescue_dir": str,
 }
 """How values are shown that do not show themselves."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
-from dlgmgmt.config.values import Reader, Refused, as_text, integer, require, token
+from dlgmgmt.config.values import Reader, Refused, absolute_path, as_text, require, token
 from dlgmgmt.sip.errors import BadUri
 from dlgmgmt.sip.uri import parse_uri
 
 MAX_PROFILES = 256
 
-_DATABASE = re.compile(r"[A-Za-z][A-Za-z0-9_+.\-]*://[!-~]+", re.ASCII)
 _PASSWORD = re.compile(r"(:(?!//)).*@", re.DOTALL)
 
 
@@ -95,29 +95,32 @@ def sip_uri() -> Reader:
     return Reader(read, 'a SIP URI without headers, such as "sip:controller@localhost"')
 
 
-def database_mode() -> Reader:
-    """0; the manual's other modes are known, and not there yet."""
-    number = integer(0, 3)
-
-    def read(value: object) -> int:
-        if number.read(value):
-            raise Refused(
-                "this version keeps dialogs in memory alone, persistence comes with a later one"
-            )
-        return 0
-
-    return Reader(read, "0", number.from_text)
-
-
 def database_url() -> Reader:
     """Where a database is."""
 
     def read(value: object) -> str:
         text = as_text(value)
-        require(len(text) <= 1024 and _DATABASE.fullmatch(text))
+        require(len(text) <= 1024)
+        # Here, so that dlgctl, which needs only the run directory, does not load SQLAlchemy.
+        from dlgmgmt.storage.url import parse_url  # noqa: PLC0415
+
+        try:
+            parse_url(text)
+        except ValueError as error:
+            raise Refused(str(error)) from error
         return text
 
-    return Reader(read, 'a database URL, "driver://user:password@host/database"')
+    return Reader(
+        read,
+        'a database URL, "mysql://user:password@host/database", "postgres://..." or '
+        '"sqlite:////path/of/the/file"',
+    )
+
+
+def directory() -> Reader:
+    """A directory by its absolute path."""
+    path = absolute_path()
+    return Reader(lambda value: Path(path.read(value)), path.allowed)
 
 
 def without_password(value: object) -> object:

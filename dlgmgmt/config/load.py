@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dlgmgmt.config import modparam, schema
 from dlgmgmt.config.access import access_settings, check_doors, http_files
+from dlgmgmt.config.database import DATABASE_FILE, DEMO_FILE, file_url, storage_settings
 from dlgmgmt.config.problems import MODPARAM, ConfigError, Problem, shown
 from dlgmgmt.config.rundir import fifo_path, private_directory, reply_path, run_directory
 from dlgmgmt.config.sip_tables import sip_settings
+from dlgmgmt.config.statedir import make_state_directory, state_directory
 from dlgmgmt.config.tables import TableReader
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.interfaces.settings import (
@@ -26,6 +28,7 @@ from dlgmgmt.interfaces.settings import (
 from dlgmgmt.interfaces.tokens import Credentials
 from dlgmgmt.routing.settings import RoutingSettings
 from dlgmgmt.sip.settings import SipSettings
+from dlgmgmt.storage.settings import StorageSettings
 from mi_fifo import FifoSettings
 
 _MAX_FILE = 1_048_576
@@ -38,6 +41,9 @@ class Config:
     warnings: lines to log at the start, about values that were taken but not as they stood.
     modparams: what the command line said, for when the file is read again. credentials: who is
     known by a token or certificate, None where neither file nor environment names anybody.
+    storage: of the database, whose mode may be 0. while_loading: "refuse" or "forward", what
+    becomes of requests of calls that may be in the database but have not been loaded. data_dir:
+    where the database lies unless told otherwise. demo: it is for the daemon with demo phones.
     """
 
     source: Path | None
@@ -46,6 +52,8 @@ class Config:
     dialog: DialogSettings
     fifo: FifoSettings
     http: HttpSettings
+    storage: StorageSettings
+    data_dir: Path
     jsonrpc_fifo: JsonFifoSettings = field(default_factory=JsonFifoSettings)
     jsonrpc_sock: JsonSockSettings = field(default_factory=JsonSockSettings)
     binrpc: BinrpcSettings = field(default_factory=BinrpcSettings)
@@ -55,29 +63,44 @@ class Config:
     access: AccessSettings = field(default_factory=AccessSettings)
     credentials: Credentials | None = None
     mi_datagram: MiDatagramSettings = field(default_factory=MiDatagramSettings)
+    while_loading: Literal["refuse", "forward"] = "refuse"
+    demo: bool = False
 
     def prepare(self) -> None:
-        """See to a plain user's run directory before anything is put into it.
+        """See to a plain user's run directory, and the state directory, before they are used.
 
-        Root's, and directories that the configuration names, are made by the FIFO server with
-        the rights that its settings ask for. Raises RunDirectoryError.
+        Root's run directory, and those that the configuration names, are made by the FIFO server
+        with the rights that its settings ask for. Raises RunDirectoryError.
         """
         mine = {str(fifo_path(self.run_dir)), str(reply_path(self.run_dir))}
         if os.geteuid() != 0 and mine & {self.fifo.fifo_name, self.fifo.reply_dir}:
             private_directory(self.run_dir)
+        storage = self.storage
+        own = file_url(self.data_dir / DATABASE_FILE)
+        used = storage.url == own or storage.rescue_dir == self.data_dir
+        # A demo's is the run directory.
+        if storage.mode and used and not self.demo:
+            make_state_directory(self.data_dir)
 
 
-def load(path: Path | None, env: Mapping[str, str], modparams: Iterable[str] = ()) -> Config:
+def load(
+    path: Path | None,
+    env: Mapping[str, str],
+    modparams: Iterable[str] = (),
+    *,
+    demo: bool = False,
+) -> Config:
     """Read ``path``, or take the embedded defaults for None; changes nothing on the disk.
 
-    env: XDG_RUNTIME_DIR and TMPDIR say where the run directory of a plain user is, DLGMGMT_TOKENS
-    who may use the doors. modparams:
-    "name=value" of the command line, which override the file.
+    env: XDG_RUNTIME_DIR and TMPDIR say where the run directory of a plain user is, XDG_STATE_HOME
+    and HOME where his state directory, DLGMGMT_TOKENS who may use the doors. modparams:
+    "name=value" of the command line, which override the file. demo: the daemon runs with demo
+    phones, whose calls are kept in the run directory unless told otherwise.
     Raises ConfigError with everything that is wrong with the file and them.
     """
     text = "" if path is None else _read(path)
     reader = _Loader("" if path is None else str(path), text, tuple(modparams))
-    config = reader.config(path, env)
+    config = reader.config(path, env, demo=demo)
     if reader.problems:
         # Those of the command line stand last.
         raise ConfigError(sorted(reader.problems, key=lambda p: (p.file == MODPARAM, p.line)))
@@ -103,9 +126,10 @@ def _read(path: Path) -> str:
 class _Loader(TableReader):
     """Reads every table into the settings of its room."""
 
-    def config(self, source: Path | None, env: Mapping[str, str]) -> Config:
+    def config(self, source: Path | None, env: Mapping[str, str], *, demo: bool) -> Config:
         """Read every table; what is wrong lands in ``problems``."""
         run_dir = run_directory(env)
+        data_dir = run_dir if demo else state_directory(env)
         data = self.parse()
         self.unknown((), data, [*schema.TABLES], "table")
         further = {"sip": (*schema.WITHIN_SIP, *schema.SIP_LISTS)}
@@ -122,13 +146,20 @@ class _Loader(TableReader):
         mi_datagram = MiDatagramSettings(**tables["mi_datagram"])
         access, credentials = access_settings(self, tables["access"], source, env)
         check_doors(self, http, sock, (mi_datagram, binrpc), access, credentials)
+        if demo:
+            tables["ims_dialog"].setdefault("db_mode", 1)
+        dialog = self._dialog(tables["ims_dialog"])
+        while_loading = tables["database"].pop("while_loading", "refuse")
+        file = data_dir / (DEMO_FILE if demo else DATABASE_FILE)
         return Config(
             source,
             run_dir,
             sip,
-            self._dialog(tables["ims_dialog"]),
+            dialog,
             FifoSettings(**(fifo | tables["mi_fifo"])),
             http,
+            storage_settings(self, tables["database"], dialog, file),
+            data_dir,
             JsonFifoSettings(**({"reply_dir": fifo["reply_dir"]} | tables["jsonrpc_fifo"])),
             sock,
             binrpc,
@@ -138,6 +169,8 @@ class _Loader(TableReader):
             access,
             credentials,
             mi_datagram,
+            while_loading,
+            demo,
         )
 
     def _command_line(self, table: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ class Reloader:
         old = self.config
         source = "embedded defaults" if old.source is None else str(old.source)
         try:
-            new = load(old.source, self._env, old.modparams)
+            new = load(old.source, self._env, old.modparams, demo=old.demo)
             changes = compare(old, new)
             if self._stopped.is_set():
                 return False

@@ -221,7 +221,7 @@ IMS_DIALOG: Table = MappingProxyType(
         "dlg_match_mode": v.integer(0, 2),
         "detect_spirals": v.switch(),
         "db_url": d.database_url(),
-        "db_mode": d.database_mode(),
+        "db_mode": v.integer(0, 3),
         "db_update_period": v.integer(1, 86_400),
         "db_fetch_rows": v.integer(0, 1_000_000),
         "profiles_with_value": d.profiles(),
@@ -240,6 +240,26 @@ IMS_DIALOG: Table = MappingProxyType(
         "ka_failed_limit": v.integer(1, 1000),
         "ka_sides": v.one_of("none", "caller", "callee", "both"),
         "max_dialogs": v.integer(1, 100_000_000),
+    }
+)
+
+DATABASE: Table = MappingProxyType(
+    {
+        "db_commit_interval": v.seconds(0.001, 10),
+        "db_sync_confirm": v.switch(),
+        "db_sync_timeout": v.seconds(0.01, 60),
+        "owner": v.token(),
+        "on_expired": v.one_of("bye", "purge"),
+        "expired_rate": v.integer(1, 100_000),
+        "while_loading": v.one_of("refuse", "forward"),
+        "connect_timeout": v.seconds(0, 3600),
+        "stop_timeout": v.seconds(0.1, 3600),
+        "retry_max": v.seconds(0.05, 600),
+        "synchronous": v.one_of("full", "normal"),
+        "upgrade": v.switch(),
+        "rescue_dir": d.directory(),
+        "late_after": v.seconds(0.1, 86_400),
+        "answer_timeout": v.seconds(0.1, 600),
     }
 )
 
@@ -264,6 +284,7 @@ TABLES: MappingProxyType[str, Table] = MappingProxyType(
         "binrpc": BINRPC,
         "access": ACCESS,
         "ims_dialog": IMS_DIALOG,
+        "database": DATABASE,
         "routing": ROUTING,
         "trace": TRACE,
     }

@@ -21,8 +21,10 @@ class DialogSettings:
         daemon makes itself; empty for none (manual 5.7).
     dlg_match_mode: 0 to 2, deprecated and without effect (manual 5.8).
     detect_spirals: whether an INVITE of a known call joins its dialog (manual 5.9).
-    db_url, db_mode, db_update_period, db_fetch_rows: kept, and not used while dialogs live in
-        memory alone, which is db_mode 0 (manual 5.10 to 5.13).
+    db_url: the database, None for a file of the daemon's own (manual 5.10).
+    db_mode: when dialogs are written: 0 never, 1 at once, 2 from time to time, 3 at the end
+        (manual 5.11). db_update_period: seconds between two writings of mode 2 (manual 5.12).
+        db_fetch_rows: rows that are read at a time, 0 for all at once (manual 5.13).
     profiles_with_value, profiles_no_value: names of the profiles (manual 5.14, 5.15).
     bridge_controller: SIP URI that bridged calls come from (manual 5.16).
     initial_cbs_inscript: whether DLGCB_CREATED is told within the script or after it
@@ -53,7 +55,7 @@ class DialogSettings:
     dlg_extra_hdrs: str = ""
     dlg_match_mode: int = 0
     detect_spirals: bool = True
-    db_url: str = "mysql://kamailio:kamailiorw@localhost/kamailio"
+    db_url: str | None = None
     db_mode: int = 0
     db_update_period: int = 60
     db_fetch_rows: int = 200

@@ -1,0 +1,192 @@
+"""The database that keeps the dialogs, as daemon and commands use it.
+
+It is asked on threads alone: a server that is slow or gone holds up neither loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from dlgmgmt.commands.errors import Failure, Refused
+from dlgmgmt.commands.handlers_database import MAX_WAIT
+from dlgmgmt.commands.results_database import Adoption, DatabaseStatus, Flushed
+from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.errors import StartError
+from dlgmgmt.sip.engine import SipEngine
+from dlgmgmt.storage.errors import OwnerTaken, StorageError
+from dlgmgmt.storage.loader import LoadReport
+from dlgmgmt.storage.settings import StorageSettings
+from dlgmgmt.storage.store import Storage
+from dlgmgmt.storage.url import parse_url, shown
+
+_LOG = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+
+
+class _Work(Generic[_Answer]):
+    """Something that a thread of its own does. run: gives the answer, or raises StorageError."""
+
+    def __init__(self, name: str, run: Callable[[], _Answer]) -> None:
+        self._run = run
+        self._answer: _Answer | None = None
+        self._refused: Refused | None = None
+        self._over = threading.Event()
+        # A daemon thread: a server that never answers must not hold up the end.
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            self._answer = self._run()
+        except OwnerTaken as error:
+            self._refused = Refused(Failure.OWNER_TAKEN, str(error))
+        except StorageError as error:
+            self._refused = Refused(Failure.DATABASE, str(error))
+        except Exception:  # noqa: BLE001 - logged; its text is not for the client
+            _LOG.exception("database: an order failed")
+            self._refused = Refused(Failure.INTERNAL)
+        finally:
+            self._over.set()
+
+    @property
+    def over(self) -> bool:
+        """Whether there is an answer, or none will come."""
+        return self._over.is_set()
+
+    def look(self) -> _Answer | None:
+        """The answer, None while there is none; raises Refused."""
+        if not self._over.is_set():
+            return None
+        if self._refused is not None:
+            raise self._refused
+        return self._answer
+
+
+class Storing:
+    """What commands call the database (dlgmgmt.commands.context.Database), and its life.
+
+    The gate of ``engine`` is closed from the start on, until everything has been loaded.
+    """
+
+    def __init__(self, settings: StorageSettings, table: DialogTable, engine: SipEngine) -> None:
+        self.settings = settings
+        self._engine = engine
+        self._storage = Storage(
+            settings, table, wall=time.time, monotonic=time.monotonic, give_way=engine.give_way
+        )
+        self._url = shown(parse_url(settings.url))
+        self._loaded = threading.Event()
+        self._adoption: _Work[LoadReport] | None = None
+        self._flush: _Work[int] | None = None
+        engine.loading.begin()
+
+    async def load(self, stopping: asyncio.Event) -> LoadReport | None:
+        """Connect, read all dialogs, open the gate and begin to write.
+
+        None: ``stopping`` was set meanwhile. Raises StartError.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[LoadReport] = loop.create_future()
+
+        def finish(report: LoadReport | None, error: BaseException | None) -> None:
+            if done.cancelled():
+                return
+            if error is not None:
+                done.set_exception(error)
+            elif report is not None:
+                done.set_result(report)
+
+        def work() -> None:
+            report, fault = None, None
+            try:
+                report = self._open()
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                fault = error
+            loop.call_soon_threadsafe(finish, report, fault)
+
+        threading.Thread(target=work, name="dlgmgmt-load", daemon=True).start()
+        stop = asyncio.ensure_future(stopping.wait())
+        futures: set[asyncio.Future[Any]] = {done, stop}
+        try:
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+            if stop.done():
+                done.cancel()
+                return None
+            report = done.result()
+        except StorageError as error:
+            raise StartError(f"database {self._url}: {error}") from error
+        finally:
+            stop.cancel()
+        self._loaded.set()
+        self._engine.loading.end()
+        return report
+
+    def _open(self) -> LoadReport:
+        self._storage.open()
+        self._storage.start()
+        return self._storage.load()
+
+    def reload(self, settings: StorageSettings) -> None:
+        """Use the settings that may change while it runs."""
+
+    def stop(self) -> None:
+        """Write all that waits, and let go of the database. It may take ``stop_timeout``."""
+        self._storage.stop()
+
+    # -- what commands ask -------------------------------------------------------------------------
+
+    def status(self) -> DatabaseStatus:
+        """What is known of it, without asking it."""
+        found: dict[str, Any] = self._storage.status()._asdict()
+        found["oldest_ms"] = int(found.pop("oldest") * 1000)
+        if not self._loaded.is_set():
+            found["state"] = "loading"
+        return DatabaseStatus(url=self._url, owner=self.settings.owner, **found)
+
+    def statistics(self) -> Sequence[tuple[str, int]]:
+        """The group ``database``."""
+        return self._storage.statistics()
+
+    def adopt(self, owner: str | None) -> Callable[[], tuple[Adoption, bool]]:
+        """Begin to take over another daemon's dialogs; Refused while that is done already."""
+        if self._adoption is not None and not self._adoption.over:
+            raise Refused(Failure.NO_ROOM, "others are being adopted")
+        work = self._adoption = _Work("dlgmgmt-adopt", lambda: self._storage.adopt(owner))
+        name = owner or ""
+
+        def look() -> tuple[Adoption, bool]:
+            report = work.look()
+            if report is None:
+                return Adoption(name, done=False), False
+            found = Adoption(
+                name,
+                True,
+                report.loaded,
+                report.early,
+                report.expired,
+                report.purged,
+                report.skipped,
+            )
+            return found, True
+
+        return look
+
+    def flush(self) -> Callable[[], tuple[Flushed, bool]]:
+        """Begin to write what waits, if nobody else has."""
+        if self._flush is None or self._flush.over:
+            self._flush = _Work(
+                "dlgmgmt-flush", lambda: self._storage.flush(time.monotonic() + MAX_WAIT)
+            )
+        work = self._flush
+
+        def look() -> tuple[Flushed, bool]:
+            left = work.look()
+            if left is None:
+                return Flushed(done=False, waiting=self.status().waiting), False
+            return Flushed(done=not left, waiting=left), True
+
+        return look
