@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from dlgmgmt.dialog.did import decode_did
 from dlgmgmt.dialog.errors import TableFull
 from dlgmgmt.dialog.events import DialogEvent, EventType, Listener
 from dlgmgmt.dialog.model import Dialog, DialogInit, Direction, Entry, OutLeg, Termination
+from dlgmgmt.dialog.orders import OrderLog
 from dlgmgmt.dialog.profiles import Profiles
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.states import Event, IllegalEvent, State, next_state
@@ -29,9 +29,6 @@ _LOG = logging.getLogger(__name__)
 
 BATCH = 50
 """Dialogs that a listing copies before it yields: few enough to be rendered from the cache."""
-
-MAX_ORDERS = 2_000
-"""Terminations whose outcome stays known."""
 
 _Copy = TypeVar("_Copy")
 
@@ -64,8 +61,7 @@ class DialogTable(Attributes):
         self.give_way: Callable[[], None] | None = None
         self._listeners: dict[EventType, tuple[Listener, ...]] = {}
         self._listeners_lock = threading.Lock()
-        self._orders: OrderedDict[int, Termination] = OrderedDict()
-        self._orders_lock = threading.Lock()
+        self._orders = OrderLog()
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -146,29 +142,15 @@ class DialogTable(Attributes):
 
     def remember(self, order: Termination) -> None:
         """Keep the outcome of a termination; the oldest beyond MAX_ORDERS is forgotten."""
-        with self._orders_lock:
-            self._orders[order.id] = order
-            if len(self._orders) > MAX_ORDERS:
-                self._orders.popitem(last=False)
+        self._orders.remember(order)
 
     def termination(self, number: int) -> TerminationView | None:
         """The termination with this id, None if unknown or forgotten."""
-        with self._orders_lock:
-            order = self._orders.get(number)
-        if order is None:
-            return None
-        with order.dialog.entry.lock:
-            return order.view()
+        return self._orders.find(number)
 
     def terminations(self) -> list[TerminationView]:
         """All remembered terminations, oldest first."""
-        with self._orders_lock:
-            orders = list(self._orders.values())
-        views = []
-        for order in orders:
-            with order.dialog.entry.lock:
-                views.append(order.view())
-        return views
+        return self._orders.all()
 
     def __len__(self) -> int:
         """How many dialogs the table holds, deleted ones included."""
@@ -307,6 +289,8 @@ class DialogTable(Attributes):
         if not same:
             del entry.by_callid[dialog.callid]
         dialog.transaction = None
+        if dialog.termination is not None:
+            self._orders.settle(dialog.termination)
         self.counters.gone()
         return True
 

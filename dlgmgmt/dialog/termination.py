@@ -13,12 +13,10 @@ from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.limits import set_limits
 from dlgmgmt.dialog.model import Dialog, Entry, OutLeg, Side, Termination
+from dlgmgmt.dialog.orders import PENDING, WAITING_FOR_ACK
 from dlgmgmt.dialog.states import Event, State
 from dlgmgmt.dialog.store import TICK
 from dlgmgmt.dialog.table import DialogTable
-
-WAITING_FOR_ACK = "waiting for ACK"
-PENDING = "pending"
 
 NO_ACK = "noack_timeout"
 TIME_OUT = "dialog_timeout"

@@ -15,7 +15,8 @@ from typing import cast
 from dlgmgmt.dialog.errors import BadExtraHeaders
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog, OutLeg, Side, Termination
-from dlgmgmt.dialog.termination import PENDING, WAITING_FOR_ACK, Terminations
+from dlgmgmt.dialog.orders import PENDING, WAITING_FOR_ACK
+from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import InviteReply
 from dlgmgmt.dialog.views import TerminationView
 from dlgmgmt.sip import build

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from dlgmgmt.dialog.errors import NoSuchDialog
-from dlgmgmt.dialog.termination import PENDING, WAITING_FOR_ACK
+from dlgmgmt.dialog.orders import PENDING, WAITING_FOR_ACK
 from dlgmgmt.sip.framing import Framer, FramingError
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.own_requests import UNSENDABLE

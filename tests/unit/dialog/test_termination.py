@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.events import EventType
-from dlgmgmt.dialog.model import Termination
+from dlgmgmt.dialog.model import Dialog, Termination
+from dlgmgmt.dialog.orders import MAX_ORDERS
 from dlgmgmt.dialog.states import State
-from dlgmgmt.dialog.table import MAX_ORDERS
 from tests.unit.dialog.harness import UNIX, Core, in_state, state_of
 
 
@@ -249,3 +251,21 @@ def test_only_so_many_terminations_are_remembered() -> None:
     assert core.table.termination(50) is None
     assert core.table.termination(MAX_ORDERS + 51) is None
     assert len(core.table) == 0
+
+
+def test_what_is_remembered_of_a_termination_keeps_no_dialog_in_memory() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    order = end(core)
+    number = order.id
+    for side in order.sides:
+        core.orders.record(order, side, "200")
+    core.table.release(dialog)
+    core.events.clear()
+    del dialog, order, side
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Dialog) and each.removed]
+    view = core.table.termination(number)
+    assert view is not None
+    assert [side.outcome for side in view.sides] == ["200", "200"]
+    assert core.table.terminations() == [view]
