@@ -1,0 +1,87 @@
+"""Changed dialogs as transactions: one, or several where a dialog is refused."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.storage import rowdiff
+from dlgmgmt.storage.batch import WriteBatch
+from dlgmgmt.storage.changes import Changes, Copy, Cut, Gone, OldRows
+from dlgmgmt.storage.database import Database
+from dlgmgmt.storage.errors import RowsRefused, StorageError
+from dlgmgmt.storage.faults import printable
+
+_LOG = logging.getLogger(__name__)
+
+Written = list[tuple[Dialog, object]]
+"""Dialogs that are in the database, and what to remember of each."""
+
+
+class Transactions:
+    """Of one owner; for the writer's thread. commits, rows: so far. refused: dialogs left out."""
+
+    def __init__(self, database: Database, owner: str, monotonic: Callable[[], float]) -> None:
+        self._database = database
+        self._owner = owner
+        self._monotonic = monotonic
+        self._told_at = -math.inf
+        self.commits = 0
+        self.rows = 0
+        self.refused = 0
+
+    def write(self, cut: Cut, offset: float) -> Iterator[Written]:
+        """Write ``cut``; each item is durable. Raises StorageError, the rest is unwritten then.
+
+        offset: wall clock minus monotonic clock. A dialog that the database does not take is found
+        by halves and left out until it changes again: strangers write what stands in it, and it
+        must not keep the others out.
+        """
+        todo = [(Changes.copies(cut.dialogs, offset), cut.gone, cut.old)]
+        while todo:
+            copies, gone, old = todo.pop()
+            try:
+                yield self._commit(copies, gone, old.values())
+            except RowsRefused as error:
+                if not copies:
+                    raise
+                middle = len(copies) // 2
+                if middle:
+                    todo += [(copies[middle:], {}, {}), (copies[:middle], gone, old)]
+                else:
+                    self._refuse(copies[0].dialog, error)
+                    todo.append(([], gone, {}))
+
+    def _commit(self, copies: list[Copy], gone: Gone, old: Iterable[OldRows]) -> Written:
+        owner = self._owner
+        batch = WriteBatch(deletes=[(owner, *place) for place in gone])
+        written: Written = []
+        for dialog, record, before in copies:
+            try:
+                written.append((dialog, rowdiff.add(batch, record, before, owner)))
+            except Exception as error:  # noqa: BLE001 - one bad dialog must not stop the others
+                self._refuse(dialog, error)
+        for rows in old:
+            for table, ids in rows.items():
+                batch.row_ids.setdefault(table, []).extend(ids)
+        if batch:
+            try:
+                self._database.write(batch)
+            except StorageError:
+                raise
+            except Exception as error:
+                _LOG.exception("database: writing failed")
+                raise StorageError(f"{type(error).__name__}: {error}") from error
+            self.commits += 1
+            self.rows += rowdiff.size(batch)
+        return written
+
+    def _refuse(self, dialog: Dialog, error: Exception) -> None:
+        self.refused += 1
+        now = self._monotonic()
+        if now - self._told_at >= 1.0:
+            self._told_at = now
+            text = printable(f"callid={dialog.callid!r}: {error}")
+            _LOG.warning("database: %s: is not stored", text)

@@ -1,0 +1,396 @@
+"""The thread that writes changed dialogs behind the calls.
+
+:meth:`Writer.step` is all that it does, driven by a clock that is handed in; the thread only calls
+it and waits. A second, smaller thread sees to what must not wait for a database that hangs: answers
+that are held back, and ended dialogs that must not pile up in the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from dlgmgmt.dialog.journal import Journal
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.storage.changes import Changes, Cut
+from dlgmgmt.storage.database import Database
+from dlgmgmt.storage.errors import StorageError
+from dlgmgmt.storage.jsonl import Ended
+from dlgmgmt.storage.outage import Outage
+from dlgmgmt.storage.rescue import rescue
+from dlgmgmt.storage.rows import StoredDialog
+from dlgmgmt.storage.settings import StorageSettings
+from dlgmgmt.storage.status import StorageState, StorageStatus
+from dlgmgmt.storage.transactions import Transactions, Written
+from dlgmgmt.storage.waiters import Done, Waiters
+
+_LOG = logging.getLogger(__name__)
+
+NONE, REAL_TIME, DELAYED, SHUTDOWN = range(4)
+"""The values of ``db_mode``."""
+
+SWEEP = 1.0
+"""Seconds between two looks into the journal while the database is away."""
+
+WATCH = 0.25
+"""Seconds between two rounds of the second thread."""
+
+_GIVE_WAY = 0.001
+_STEADY = 0.05
+
+
+class Alarm(Protocol):
+    """What the thread waits on: threading.Event."""
+
+    def set(self) -> None:
+        """End the wait."""
+
+    def is_set(self) -> bool:
+        """Whether the next wait ends at once."""
+
+    def clear(self) -> None:
+        """Let the next wait last."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, or for so many seconds."""
+
+
+class Writer:
+    """Writes what ``journal`` holds to ``database``, which is its own from :meth:`start` on.
+
+    wall, monotonic: Unix time and the clock of all deadlines. answered: the dialogs that are
+    written at the end in mode 3, as DialogTable.iter_answered. alarm: what the thread waits on.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        database: Database,
+        settings: StorageSettings,
+        *,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+        answered: Callable[[], Iterator[list[Dialog]]] | None = None,
+        alarm: Alarm | None = None,
+    ) -> None:
+        self.settings = settings
+        self._database = database
+        self._wall = wall
+        self._monotonic = monotonic
+        self._answered = answered
+        self._alarm: Alarm = alarm if alarm is not None else threading.Event()
+        self._changes = Changes(journal)
+        self._transactions = Transactions(database, settings.owner, monotonic)
+        self._waiters = Waiters()
+        self._outage = Outage(settings.retry_max)
+        # When the first change that the journal holds was made; None if it is empty.
+        self._first: float | None = None
+        self._offset = wall() - monotonic()
+        self._period_at = monotonic() + settings.update_period
+        # How long a transaction takes from when it is due, the slower ones of late.
+        self._expected = 0.0
+        self._busy_since: float | None = None
+        # Orders to write everything: given, tried, carried out.
+        self._orders = threading.Condition()
+        self._asked = self._tried = self._served = 0
+        self._stopping = self._finished = False
+        self._rescued = 0
+        self._threads: list[threading.Thread] = []
+        self._watch_alarm = threading.Event()
+        journal.wake = self._wake
+
+    # -- for any thread ------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        """The journal has its first change. On the thread, and under the lock, of the change."""
+        if self._first is None:
+            self._first = self._monotonic()
+        # While the database is away the thread looks by itself: no wake for each change.
+        if not self._outage.down and not self._alarm.is_set():
+            self._alarm.set()
+
+    def loaded(self, dialog: Dialog, stored: StoredDialog | None) -> None:
+        """A dialog that was restored; stored: its rows, if they are to leave.
+
+        That is so if they belong to another owner or have another place. They leave in the
+        transaction that writes the dialog anew.
+        """
+        if stored is None:
+            return
+        ids = stored.in_id, stored.out_ids, stored.var_ids
+        old = {"dialog_in": [ids[0]], "dialog_out": list(ids[1]), "dialog_vars": list(ids[2])}
+        self._changes.moved(dialog, old)
+
+    def load_ended(self) -> None:
+        """All dialogs are loaded, or adopted. In mode 3 their rows go now.
+
+        A kill would leave calls behind that have ended since.
+        """
+        if self.settings.mode == SHUTDOWN and self._answered is not None:
+            for dialogs in self._answered():
+                self._changes.unload(dialogs, self._monotonic())
+            self._alarm.set()
+
+    def when_durable(self, dialog: Dialog, done: Done) -> None:
+        """Tell ``done`` once what has changed in ``dialog`` so far is durable.
+
+        It hears False if the database is away, or after ``sync_timeout``; always on a thread of
+        the writer.
+        """
+        self._waiters.add(dialog, done, self._monotonic() + self.settings.sync_timeout)
+        if self._outage.down:
+            self._watch_alarm.set()
+        elif not self._alarm.is_set():
+            self._alarm.set()
+
+    def order_flush(self) -> int:
+        """Have everything written that waits now; returns a number for :meth:`is_flushed`."""
+        with self._orders:
+            self._asked += 1
+            number = self._asked
+        self._alarm.set()
+        return number
+
+    def is_flushed(self, number: int) -> bool:
+        """Whether what waited when this order was given is durable."""
+        return self._served >= number
+
+    def flush(self, deadline: float) -> int:
+        """Write everything that waits, until ``deadline`` (monotonic clock); how much still waits.
+
+        What waits goes on waiting.
+        """
+        number = self.order_flush()
+        with self._orders:
+            while self._served < number:
+                left = deadline - self._monotonic()
+                if left <= 0 or not self._orders.wait(left):
+                    return len(self._changes) if self._served < number else 0
+        return 0
+
+    def status(self) -> StorageStatus:
+        """How it goes; what the start and adoptions have found is not known here."""
+        now, outage = self._monotonic(), self._outage
+        known = [at for at in (self._changes.since(), self._first) if at is not None]
+        oldest = max(now - min(known), 0.0) if known else 0.0
+        allowed = self.settings.late_after
+        if self.settings.mode == DELAYED:
+            allowed += self.settings.update_period
+        state: StorageState = "ok"
+        if outage.down:
+            state = "down"
+        elif oldest > allowed:
+            state = "late"
+        return StorageStatus(
+            self.settings.mode,
+            state,
+            len(self._changes),
+            oldest,
+            self._transactions.commits,
+            self._transactions.rows,
+            outage.errors,
+            outage.ended,
+            outage.last,
+            rescued=self._rescued,
+            unsynced=self._waiters.unsynced,
+            refused=self._transactions.refused,
+        )
+
+    # -- beginning and end ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._period_at = self._monotonic() + self.settings.update_period
+        for name, run in (("dlgmgmt-db-writer", self._run), ("dlgmgmt-db-watch", self._run_watch)):
+            thread = threading.Thread(target=run, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, deadline: float) -> int:
+        """Write everything until ``deadline`` (monotonic clock), and end all the same.
+
+        What could not be written goes to a file of JSON lines; returns how many dialogs that are.
+        """
+        if self.settings.mode == SHUTDOWN and self._answered is not None:
+            for dialogs in self._answered():
+                self._changes.put(dialogs)
+        self._stopping = True
+        self._alarm.set()
+        if self._threads:
+            self._threads[0].join(max(deadline - self._monotonic(), 0.0))
+        self._finished = True
+        self._alarm.set()
+        self._watch_alarm.set()
+        self._waiters.expire(math.inf, everybody=True)
+        left = self._changes.left(self._monotonic())
+        return self._rescue(left) if left else 0
+
+    def _rescue(self, left: Cut) -> int:
+        owner = self.settings.owner
+        records = [copy.record for copy in Changes.copies(left.dialogs, self._steady_offset())]
+        ended = [Ended(owner, *place, *names) for place, names in left.gone.items()]
+        count = len(records) + len(ended)
+        if not count:
+            return 0
+        try:
+            path = rescue(self.settings.rescue_dir, owner, self._wall(), records, ended)
+        except OSError as error:
+            _LOG.critical(
+                "database: %d dialogs could be written neither to it nor to a file in %s: %s",
+                count,
+                self.settings.rescue_dir,
+                error.strerror,
+            )
+            return 0
+        self._rescued = count
+        _LOG.error(
+            "database: the changes of %d dialogs could not be written and are in %s:"
+            " write them with: dlgmgmt db restore %s",
+            count,
+            path,
+            path,
+        )
+        return count
+
+    # -- the threads ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        alarm = self._alarm
+        while not self._finished:
+            try:
+                delay = self.step(self._monotonic())
+            except Exception:  # noqa: BLE001 - logged; nobody else would write
+                _LOG.exception("database: the writer failed")
+                delay = SWEEP
+            if not self._finished:
+                alarm.wait(delay)
+                alarm.clear()
+        self._database.close()
+
+    def _run_watch(self) -> None:
+        pause = min(WATCH, self.settings.sync_timeout / 4) if self.settings.sync_confirm else WATCH
+        while not self._finished:
+            self._watch_alarm.wait(pause)
+            self._watch_alarm.clear()
+            self.watch(self._monotonic())
+
+    def watch(self, now: float) -> None:
+        """Let nobody and nothing wait for a database that hangs."""
+        if self._waiters:
+            self._waiters.expire(now, everybody=self._outage.down)
+        busy = self._busy_since
+        if busy is not None and now - busy >= SWEEP:
+            self._sort(now)
+
+    def step(self, now: float) -> float | None:
+        """Do what is due; seconds until the next step, None if it is only to come when woken."""
+        asked = self._asked
+        retry_at = self._outage.retry_at
+        if now < retry_at and asked == self._tried:
+            self._sort(now)
+            return min(retry_at - now, SWEEP)
+        due = self._due(now)
+        if due > now:
+            return due - now if due < math.inf else None
+        self._tried = asked
+        waiting = self._waiters.now()
+        self._sort(now)
+        cut = self._changes.cut([w.dialog for _, w in waiting], ready=self._ready(now))
+        if not self._write(cut, now):
+            if self._outage.down:
+                self._waiters.expire(now, everybody=True)
+            return self._after_failure()
+        self._waiters.tell(
+            [each for each in waiting if not self._changes.waits(each[1].dialog)], durable=True
+        )
+        self._expected = max(self._monotonic() - min(due, now), self._expected * 0.9)
+        return self._after(asked)
+
+    def _due(self, now: float) -> float:
+        if self._stopping or self._asked != self._served:
+            return now
+        first, interval = self._first, self.settings.commit_interval
+        due = math.inf
+        if first is not None:
+            due = first + max(interval - self._expected, interval / 4)
+        elif self._waiters:
+            return now
+        if self._changes.sorted:
+            if self._ready(now) or self._changes.deletions:
+                return now
+            due = min(due, self._period_at)
+        return due
+
+    def _ready(self, now: float) -> bool:
+        """Whether all that is sorted is to be written, not deletions alone."""
+        mode = self.settings.mode
+        return (
+            mode == REAL_TIME
+            or self._stopping
+            or (self._asked != self._served and mode == DELAYED)
+            or (mode == DELAYED and now >= self._period_at)
+        )
+
+    def _after(self, asked: int) -> float | None:
+        """When to go on after a transaction."""
+        now = self._monotonic()
+        if self._changes.sorted:
+            if self._changes.deletions or self._ready(now):
+                return 0.0 if self._stopping else _GIVE_WAY
+        else:
+            if now >= self._period_at:
+                self._period_at = now + self.settings.update_period
+            if asked != self._served:
+                with self._orders:
+                    self._served = asked
+                    self._orders.notify_all()
+            if self._stopping and self._first is None:
+                self._finished = True
+                return None
+        due = self._due(now)
+        return max(due - now, 0.0) if due < math.inf else None
+
+    def _after_failure(self) -> float:
+        if self._stopping:
+            # There is no other time.
+            self._outage.hurry(self._monotonic())
+        return min(max(self._outage.retry_at - self._monotonic(), 0.0), SWEEP)
+
+    def _sort(self, now: float) -> None:
+        first, self._first = self._first, None
+        self._changes.sort(now if first is None else first)
+
+    # -- a transaction -------------------------------------------------------------------------
+
+    def _write(self, cut: Cut, now: float) -> bool:
+        """Write ``cut``; False if it waits again, for the database cannot be written to."""
+        written: Written = []
+        if cut:
+            waited = len(self._changes)
+            self._busy_since = now
+            try:
+                for part in self._transactions.write(cut, self._steady_offset()):
+                    written += part
+            except StorageError as error:
+                self._changes.done(written)
+                self._changes.failed(cut)
+                self._outage.failed(str(error), now, self._monotonic())
+                return False
+            finally:
+                self._busy_since = None
+            self._outage.passed(self._monotonic(), waited)
+        self._changes.done(written)
+        return True
+
+    def _steady_offset(self) -> float:
+        """Wall clock minus monotonic clock, without the jitter of reading the two.
+
+        Otherwise moments that have not changed would differ from those that were written.
+        """
+        offset = self._wall() - self._monotonic()
+        if abs(offset - self._offset) > _STEADY:
+            self._offset = offset
+        return self._offset
