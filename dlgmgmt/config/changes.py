@@ -34,6 +34,7 @@ FIXED: Final = MappingProxyType(
         ),
         "database": frozenset(
             {
+                "db_sync_confirm",
                 "owner",
                 "on_expired",
                 "expired_rate",
@@ -42,6 +43,7 @@ FIXED: Final = MappingProxyType(
                 "synchronous",
                 "upgrade",
                 "rescue_dir",
+                "answer_timeout",
             }
         ),
         "routing": frozenset({"workers", "max_queue"}),

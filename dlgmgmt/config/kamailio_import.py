@@ -14,7 +14,8 @@ from dlgmgmt.config.kamailio import Given, parse
 from dlgmgmt.config.problems import Problem, refusal, shown
 from dlgmgmt.config.values import Refused, escapes_in
 
-_IN_MEMORY = "dialogs are kept in memory alone, without a database"
+_NAMES = "tables and columns have the names that ims_dialog gives them"
+_KAMAILIO_URL = "mysql://kamailio:***@localhost/kamailio"
 _DATABASE = re.compile(r"[a-z_]+_column|(?:vars_|dialog_in_|dialog_out_|dialog_)?table_name")
 
 UNKNOWN_BYTE = "\N{REPLACEMENT CHARACTER}"
@@ -25,7 +26,7 @@ WITHOUT_COUNTERPART: MappingProxyType[str, str] = MappingProxyType(
         "bridge_contact": "the daemon's own address is the Contact of the calls that it makes",
         "bye_early_code": "a BYE that comes before the answer is forwarded to the other side",
         "bye_early_reason": "a BYE that comes before the answer is forwarded to the other side",
-        "db_skip_load": _IN_MEMORY,
+        "db_skip_load": "what is in the database is loaded at the start",
         "debug_variables": "there is nothing of that kind to log",
         "dlg_ctxiuid_mode": "what a script knows of a call needs no id of its own",
         "dlg_filter_mode": "a request always finds its dialog by did, or by Call-ID and tags",
@@ -71,6 +72,7 @@ def convert(file: str, text: str) -> Imported:
             message = f"warning: {_full(given)} is on line {before.line} too, this one holds"
             result.notes.append(Problem(file, given.line, message))
     _check_profiles(file, values, lines, result)
+    _check_database(file, values, lines, result)
     result.wrong.sort(key=lambda problem: problem.line)
     result.notes.sort(key=lambda problem: problem.line)
     result.toml = "".join(
@@ -90,7 +92,7 @@ def _take(file: str, given: Given, values: dict[str, object], result: Imported) 
     if reader is None:
         why = WITHOUT_COUNTERPART.get(name)
         if why is None and _DATABASE.fullmatch(name):
-            why = _IN_MEMORY
+            why = _NAMES
         if why is not None:
             message = f"{_full(given)} = {shown(value)} is ignored: {why}"
             result.notes.append(Problem(file, given.line, message))
@@ -147,6 +149,27 @@ def _check_profiles(
         )
         result.wrong.append(Problem(file, given.line, message))
         del values[last]
+
+
+def _check_database(
+    file: str, values: dict[str, object], lines: dict[str, Given], result: Imported
+) -> None:
+    """Tell where dialogs will be, unless that is as it was."""
+    if not values.get("db_mode"):
+        return
+    given = lines["db_mode"]
+    if "db_url" not in values:
+        message = (
+            f"warning: {given.module}.db_url is not given: here it is a file of the daemon's own, "
+            f"in Kamailio {_KAMAILIO_URL}"
+        )
+        result.notes.append(Problem(file, given.line, message))
+    elif given.module == "dialog":
+        message = (
+            "warning: the table of the dialog module is not read at the start: "
+            "dlgmgmt db import takes its calls over"
+        )
+        result.notes.append(Problem(file, lines["db_url"].line, message))
 
 
 def _toml(value: object) -> str:

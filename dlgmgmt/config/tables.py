@@ -87,8 +87,11 @@ class TableReader:
             if name in known:
                 continue
             full = ".".join([*(part for part in path if isinstance(part, str)), name])
+            homes = [table for table, one in schema.PARAMETERS if one == name]
             close = difflib.get_close_matches(name, known, 1)
             hint = f" (did you mean {close[0]}?)" if close else ""
+            if what != "table" and len(homes) == 1:
+                hint = f" (it is one of [{homes[0]}])"
             given = "" if what == "table" else f" = {shown(value)}"
             self.problem(
                 (*path, name),

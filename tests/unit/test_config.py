@@ -157,7 +157,7 @@ targets = []
 [ims_dialog]
 hash_size = 0
 hashsize = 3
-db_mode = 1
+db_mode = 4
 [snmp]
 [http]
 listen = "localhost:80"
@@ -170,7 +170,7 @@ listen = "localhost:80"
         "11: sip.route.targets = [] is refused; allowed: a list of 1 to 64 sip: URIs",
         "13: ims_dialog.hash_size = 0 is refused; allowed: an integer from 1 to",
         "14: unknown parameter ims_dialog.hashsize = 3 (did you mean hash_size?); allowed: ",
-        "15: ims_dialog.db_mode = 1 is refused: this version keeps dialogs in memory alone, ",
+        "15: ims_dialog.db_mode = 4 is refused; allowed: an integer from 0 to 3",
         "16: unknown table snmp; allowed: sip, mi_fifo, mi_datagram, http, ",
         "18: http.listen = 'localhost:80' is refused; allowed: a numeric address and a port",
     ]

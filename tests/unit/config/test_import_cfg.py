@@ -34,11 +34,11 @@ def test_a_pbx(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said == [
         (
             "45: dialog.table_name = 'dialog' is ignored: "
-            "dialogs are kept in memory alone, without a database"
+            "tables and columns have the names that ims_dialog gives them"
         ),
         (
             "46: dialog.call_id_column = 'callid' is ignored: "
-            "dialogs are kept in memory alone, without a database"
+            "tables and columns have the names that ims_dialog gives them"
         ),
         "47: dialog.track_cseq_updates = 1 is ignored: CSeq numbers are always tracked",
         "48: dialog.enable_dmq = 0 is ignored: dialogs are not shared with other servers",
@@ -84,7 +84,7 @@ def test_wrong_lines_are_named_and_the_others_written(
     starts = [
         "2: warning: include_file is not followed",
         "3: dialog.hash_size = 'large' is refused; allowed: an integer from 1 to 16777216",
-        "4: dialog.db_mode = 1 is refused: this version keeps dialogs in memory alone",
+        "4: warning: dialog.db_url is not given: here it is a file of the daemon's own, in Kam",
         "5: unknown parameter dialog.dlg_flagg = 4 (did you mean dlg_flag?); allowed: enable",
         "6: dialog.dlg_flag is refused: its value SOME_FLAG is no #!define of this file; allowed",
         "7: dialog.rr_param is refused: , is missing; allowed: ",
@@ -92,7 +92,7 @@ def test_wrong_lines_are_named_and_the_others_written(
         "10: warning: dialog.ka_timer is taken, though its line is within #!ifdef WITH_KEEP",
         "12: warning: dialog.ka_timer is taken, though its line is within #!ifdef WITH_KEEP",
         "12: warning: dialog.ka_timer is on line 10 too, this one holds",
-        "14: dialog.db_url = 'secret:***@host' is refused; allowed: a database URL",
+        "14: dialog.db_url = 'secret:***@host' is refused: a database URL is sqlite:///path, ",
         "16: dialog.profiles_no_value = 'trunk' is refused: trunk is in profiles_with_value too",
         "17: dialog.timer_procs = 1 is ignored: timeouts need no process",
         "21: a string that begins here, or one before it, is not closed",
@@ -103,10 +103,26 @@ def test_wrong_lines_are_named_and_the_others_written(
     assert main(["check", "--config", str(out)]) == 0
     assert load(out, {}).dialog == DialogSettings(
         ka_timer=0,
+        db_mode=1,
         profiles_with_value=("caller", "trunk"),
         dlg_extra_hdrs="X-Single: a\r\n",
         early_timeout=100,
     )
+
+
+def test_a_database_of_the_dialog_module_is_taken_over_by_a_command() -> None:
+    lines = ('modparam("{}", "db_url", "mysql://a:b@c/d")', 'modparam("{}", "db_mode", {})')
+    text = "\n".join(lines)
+    imported = convert("k.cfg", text.format("dialog", "dialog", 1))
+    assert 'db_url = "mysql://a:b@c/d"\ndb_mode = 1\n' in imported.toml
+    assert [str(note) for note in imported.notes] == [
+        (
+            "k.cfg:1: warning: the table of the dialog module is not read at the start: "
+            "dlgmgmt db import takes its calls over"
+        )
+    ]
+    for module, mode in (("ims_dialog", 1), ("dialog", 0)):
+        assert convert("k.cfg", text.format(module, module, mode)).notes == []
 
 
 @pytest.mark.parametrize("column", ["hash_id_column", "table_name", "vars_table_name"])
@@ -116,7 +132,7 @@ def test_names_of_a_database_are_ignored(column: str) -> None:
     assert [str(note) for note in imported.notes] == [
         (
             f"k.cfg:1: ims_dialog.{column} = 'x' is ignored: "
-            "dialogs are kept in memory alone, without a database"
+            "tables and columns have the names that ims_dialog gives them"
         )
     ]
 

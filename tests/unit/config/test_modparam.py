@@ -28,7 +28,8 @@ from tests.unit.config.harness import problems, read
         ("dlg_extra_hdrs=", ""),
         ("profiles_with_value=caller ; my_profile", ("caller", "my_profile")),
         ("ka_sides=both", "both"),
-        ("db_mode=0", 0),
+        ("db_mode=1", 1),
+        ("db_url=mysql://u:p%40@h:3307/d", "mysql://u:p%40@h:3307/d"),
         ("bridge_controller=sip:a@b;x=1", "sip:a@b;x=1"),
     ],
 )
@@ -62,7 +63,7 @@ def test_what_is_wrong_is_named_with_what_is_allowed(tmp_path: Path) -> None:
         "hash_size=big",
         "dlg_flag=32",
         "send_bye=maybe",
-        "db_mode=1",
+        "db_mode=4",
         "hashsize=3",
         "profiles_no_value=b;b",
     )
@@ -71,7 +72,7 @@ def test_what_is_wrong_is_named_with_what_is_allowed(tmp_path: Path) -> None:
         "--modparam: ims_dialog.hash_size = 'big' is refused; allowed: an integer from 1",
         "--modparam: ims_dialog.dlg_flag = 32 is refused; allowed: an integer from 0 to 31",
         "--modparam: ims_dialog.send_bye = 'maybe' is refused; allowed: true or false",
-        "--modparam: ims_dialog.db_mode = 1 is refused: this version keeps dialogs in memory",
+        "--modparam: ims_dialog.db_mode = 4 is refused; allowed: an integer from 0 to 3",
         "--modparam: unknown parameter ims_dialog.hashsize = '3' (did you mean hash_size?); ",
         "--modparam: ims_dialog.profiles_no_value = 'b;b' is refused: b stands in it twice",
     ]

@@ -42,12 +42,26 @@ PARAMETERS: dict[str, tuple[object, dict[str, object], list[str], str]] = {
     "dlg_match_mode": (0, {"0": 0, "2": 2}, ['"did"', "3"], "allowed: an integer from 0 to 2"),
     "detect_spirals": (True, {"0": False, "true": True}, ["[]", "-1"], SWITCH),
     "db_url": (
-        "mysql://kamailio:kamailiorw@localhost/kamailio",
-        {'"text:///var/db"': "text:///var/db"},
-        ["1", '"localhost"', '"mysql://a b"'],
+        None,
+        {
+            f'"{url}"': url
+            for url in (
+                "mysql://kamailio:kamailiorw@localhost/kamailio",
+                "postgres://a:b/c@d@db.example.com:5433/calls",
+                "postgresql+psycopg://a@db.example.com/calls",
+                "sqlite:////var/db/calls.sqlite",
+                "sqlite:///var/db/calls.sqlite",
+            )
+        },
+        ["1", '"localhost"', '"mysql://a b"', '"text:///var/db"', '"sqlite://calls.sqlite"'],
         "allowed: a database URL",
     ),
-    "db_mode": (0, {"0": 0}, ['"0"', "1", "2", "3", "4"], "allowed: 0"),
+    "db_mode": (
+        0,
+        {"0": 0, "1": 1, "2": 2, "3": 3},
+        ['"0"', "true", "-1", "4"],
+        "allowed: an integer from 0 to 3",
+    ),
     "db_update_period": (60, {"120": 120}, ['"1"', "0"], DAY),
     "db_fetch_rows": (200, {"0": 0, "500": 500}, ["0.5", "-1"], "allowed: an integer from 0 to"),
     "profiles_with_value": (
@@ -134,15 +148,13 @@ def test_an_unknown_name(tmp_path: Path) -> None:
 
 def test_why_a_value_is_refused_is_told(tmp_path: Path) -> None:
     text = (
-        '[ims_dialog]\nprofiles_no_value = "a; b; a"\nruri_pvar = "$nonsense"\ndb_mode = 2\n'
+        '[ims_dialog]\nprofiles_no_value = "a; b; a"\nruri_pvar = "$nonsense"\n'
         'db_url = "no://pass:secret@ host"\n'
     )
-    twice, unknown, mode, url = problems(tmp_path, text)
+    twice, unknown, url = problems(tmp_path, text)
     assert "profiles_no_value = 'a; b; a' is refused: a stands in it twice; allowed: " in twice
     assert "ruri_pvar = '$nonsense' is refused: unknown pseudo-variable $nonsense" in unknown
-    assert "db_mode = 2 is refused: this version keeps dialogs in memory alone" in mode
-    assert "a later one; allowed: 0" in mode
-    assert "db_url = 'no://pass:***@ host' is refused; allowed: " in url
+    assert "db_url = 'no://pass:***@ host' is refused: no database that can be used: 'no'" in url
 
 
 def test_a_profile_in_both_lists_is_refused(tmp_path: Path) -> None:

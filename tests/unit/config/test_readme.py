@@ -29,6 +29,7 @@ TABLES = {
     "binrpc": schema.BINRPC,
     "access": schema.ACCESS,
     "ims_dialog": schema.IMS_DIALOG,
+    "database": schema.DATABASE,
     "routing": schema.ROUTING,
     "trace": schema.TRACE,
     **{f"sip.{name}": readers for name, readers in schema.WITHIN_SIP.items()},
@@ -44,7 +45,8 @@ def test_each_parameter_is_there_with_its_default(tmp_path: Path, table: str) ->
 
     def settings(config: Config) -> object:
         doors = config.http, config.jsonrpc_sock, config.binrpc, config.access, config.mi_datagram
-        return config.sip, config.dialog, config.routing, doors
+        database = config.storage, config.while_loading
+        return config.sip, config.dialog, config.routing, doors, database
 
     assert settings(given) == settings(nothing)
     assert given.warnings == ()
@@ -61,12 +63,14 @@ def test_the_examples_of_what_is_not_set_are_good(tmp_path: Path) -> None:
         (tmp_path / f"{name}.key").write_bytes(shown.private_key_pem.bytes())
     (tmp_path / "tokens").touch(0o600)
     names = r"\[\[sip.allow|listen|from|certificate|private_key|ca_file|dlg_flag|timeout_avp|script"
-    names += "|client_ca|tokens_file|loopback_role|audit_log"
+    names += "|client_ca|tokens_file|loopback_role|audit_log|db_url|rescue_dir"
     text = re.sub(rf"^# (?={names})", "", listing(), flags=re.MULTILINE)
     config = read(tmp_path, text)
     assert config.dialog.dlg_flag == 4
     assert config.dialog.timeout_avp == "$avp(i:10)"
     assert config.routing.script == str(tmp_path / "routes.py")
+    assert config.storage.url == "mysql://user:password@host/database"
+    assert config.storage.rescue_dir == Path("/var/lib/dlgmgmt")
     assert config.http.client_ca == str(tmp_path / "clients.pem")
     assert (config.access.loopback_role, config.credentials) == ("viewer", Credentials())
     assert config.sip.tls.certificate == str(tmp_path / "server.pem")
