@@ -1,0 +1,33 @@
+"""What can go wrong with a database. Each text is one line, without a password."""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """The database cannot be used, now or at all."""
+
+
+class SchemaError(StorageError):
+    """Its tables are not those that this version reads and writes."""
+
+
+class OwnerTaken(StorageError):
+    """A daemon that runs already writes the rows of this owner."""
+
+
+class RowsRefused(StorageError):
+    """The database is there and refuses a row of this batch; nothing of it was written.
+
+    A text that its encoding does not have, a number or text that its column does not take: what a
+    stranger has sent, which keeps nobody else's dialog out.
+    """
+
+
+class RowFault(ValueError):
+    """A row that is no part of a dialog. table, id: of the row; text: what is wrong with it."""
+
+    def __init__(self, table: str, row_id: int, text: str) -> None:
+        super().__init__(f"{table} {row_id}: {text}")
+        self.table = table
+        self.id = row_id
+        self.text = text
