@@ -193,7 +193,13 @@ def _storing(config: Config, table: DialogTable, engine: SipEngine) -> Storing |
         return None
     from dlgmgmt.storing import Storing  # noqa: PLC0415 - loads SQLAlchemy
 
-    return Storing(settings, table, engine)
+    return Storing(
+        settings,
+        table,
+        engine,
+        policy=config.while_loading,
+        retry_after=config.sip.limits.retry_after,
+    )
 
 
 def _ignore() -> None:

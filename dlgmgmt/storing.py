@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from dlgmgmt.commands.errors import Failure, Refused
-from dlgmgmt.commands.handlers_database import MAX_WAIT
 from dlgmgmt.commands.results_database import Adoption, DatabaseStatus, Flushed
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.errors import StartError
@@ -26,6 +25,7 @@ from dlgmgmt.storage.url import parse_url, shown
 
 _LOG = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
+_AT_ONCE, _AT_THE_END = 1, 3
 
 
 class _Work(Generic[_Answer]):
@@ -69,20 +69,30 @@ class _Work(Generic[_Answer]):
 class Storing:
     """What commands call the database (dlgmgmt.commands.context.Database), and its life.
 
-    The gate of ``engine`` is closed from the start on, until everything has been loaded.
+    The gate of ``engine`` is closed from the start on, until everything has been loaded. policy:
+    what becomes of requests meanwhile, see dlgmgmt.sip.loading. retry_after: seconds.
     """
 
-    def __init__(self, settings: StorageSettings, table: DialogTable, engine: SipEngine) -> None:
+    def __init__(
+        self,
+        settings: StorageSettings,
+        table: DialogTable,
+        engine: SipEngine,
+        *,
+        policy: str,
+        retry_after: int,
+    ) -> None:
         self.settings = settings
-        self._engine = engine
         self._storage = Storage(
             settings, table, wall=time.time, monotonic=time.monotonic, give_way=engine.give_way
         )
         self._url = shown(parse_url(settings.url))
         self._loaded = threading.Event()
         self._adoption: _Work[LoadReport] | None = None
-        self._flush: _Work[int] | None = None
-        engine.loading.begin()
+        self._engine = engine
+        self._gate = engine.loading
+        self._gate.policy, self._gate.retry_after = policy, retry_after
+        self._gate.begin()
 
     async def load(self, stopping: asyncio.Event) -> LoadReport | None:
         """Connect, read all dialogs, open the gate and begin to write.
@@ -121,17 +131,21 @@ class Storing:
             raise StartError(f"database {self._url}: {error}") from error
         finally:
             stop.cancel()
-        self._loaded.set()
-        self._engine.loading.end()
         return report
 
     def _open(self) -> LoadReport:
         self._storage.open()
+        if self.settings.sync_confirm and self.settings.mode == _AT_ONCE:
+            self._engine.hold_answers = self._storage.writer.when_durable
         self._storage.start()
-        return self._storage.load()
+        report = self._storage.load()
+        self._loaded.set()
+        self._gate.end()
+        return report
 
     def reload(self, settings: StorageSettings) -> None:
-        """Use the settings that may change while it runs."""
+        """Use those that may change while it runs (dlgmgmt.config.changes)."""
+        self.settings = self._storage.settings = self._storage.writer.settings = settings
 
     def stop(self) -> None:
         """Write all that waits, and let go of the database. It may take ``stop_timeout``."""
@@ -176,17 +190,15 @@ class Storing:
         return look
 
     def flush(self) -> Callable[[], tuple[Flushed, bool]]:
-        """Begin to write what waits, if nobody else has."""
-        if self._flush is None or self._flush.over:
-            self._flush = _Work(
-                "dlgmgmt-flush", lambda: self._storage.flush(time.monotonic() + MAX_WAIT)
-            )
-        work = self._flush
+        """Begin to write what waits; Refused where nothing is written before the end."""
+        if self.settings.mode == _AT_THE_END:
+            raise Refused(Failure.DATABASE, "db_mode 3 writes when the daemon ends")
+        writer = self._storage.writer
+        number = writer.order_flush()
 
         def look() -> tuple[Flushed, bool]:
-            left = work.look()
-            if left is None:
-                return Flushed(done=False, waiting=self.status().waiting), False
-            return Flushed(done=not left, waiting=left), True
+            if writer.is_flushed(number):
+                return Flushed(done=True, waiting=0), True
+            return Flushed(done=False, waiting=self.status().waiting), False
 
         return look

@@ -32,6 +32,10 @@ _MAIN = "management: commands and their interfaces"
 _WORK = (
     ("dlgmgmt-sip", "signalling: SIP transactions, dialogs and timers"),
     ("dlgmgmt-audit", "audit log"),
+    ("dlgmgmt-load", "loading dialogs from the database"),
+    ("dlgmgmt-adopt", "adopting another daemon's dialogs"),
+    ("dlgmgmt-db-writer", "writing dialogs into the database"),
+    ("dlgmgmt-db-watch", "watching over what waits for the database"),
     ("dlgmgmt-reload", "reading the configuration again"),
     ("script-watchdog", "time limit of the routing script"),
     ("script-load", "loading the routing script"),

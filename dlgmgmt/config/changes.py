@@ -43,6 +43,7 @@ FIXED: Final = MappingProxyType(
                 "synchronous",
                 "upgrade",
                 "rescue_dir",
+                "retry_max",
                 "answer_timeout",
             }
         ),
