@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import Select
 
 from dlgmgmt.storage.batch import Key, Row, WriteBatch
 from dlgmgmt.storage.rows import StoredDialog
@@ -45,6 +48,10 @@ class Database:
 
         fetch_rows: dialogs of a page, 0 for all in one. Rows that are added meanwhile are left out.
         """
+        raise NotImplementedError
+
+    def query(self, statement: Select[Any]) -> list[tuple[Any, ...]]:
+        """What a SELECT finds, as plain tuples. Raises StorageError."""
         raise NotImplementedError
 
     def count(self, owner: str | None) -> int:
