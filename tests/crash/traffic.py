@@ -112,17 +112,17 @@ class Traffic:
     def settle(self, timeout: float = 30.0) -> None:
         """Wait until nothing is under way; new calls have to be off."""
         end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            with self.lock:
-                open_ = [
-                    call
-                    for call in self.calls.values()
-                    if call.phase == "calling" or (call.phase == "up" and call.busy)
-                ]
-            if not open_:
-                return
+        while under_way := self._under_way():
+            assert time.monotonic() < end, f"still under way: {under_way[:3]}"
             time.sleep(0.05)
-        raise AssertionError(f"still under way: {open_[:3]}")
+
+    def _under_way(self) -> list[Call]:
+        with self.lock:
+            return [
+                call
+                for call in self.calls.values()
+                if call.phase == "calling" or (call.phase == "up" and call.busy)
+            ]
 
     def forget(self, callids: set[str]) -> None:
         """Calls that are over and have been looked at."""

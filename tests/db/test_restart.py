@@ -1,0 +1,187 @@
+"""Calls live through SIGTERM and a new start, on every server and in every mode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.db.harness.calls import KINDS, SCRIPT, Exchange
+from tests.db.harness.stage import Stage, differences
+from tests.sip.harness.daemon import poll
+from tests.sip.harness.peer import Leg
+from tests.sip.harness.rpc import RpcError
+
+Start = Callable[..., Stage]
+Place = Callable[[Stage], Exchange]
+
+
+def same(stage: Stage, before: dict[str, dict[str, Any]], *, without: tuple[str, ...] = ()) -> None:
+    """The listing is what it was, field by field; without: fields that may differ."""
+    after = stage.listing()
+    assert after.keys() == before.keys()
+    found = [text for callid in before for text in differences(before[callid], after[callid])]
+    wrong = [text for text in found if text.split(": ")[1].split()[0] not in without]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("mode", [1, 2, 3])
+def test_all_calls_are_there_again_and_can_be_killed(
+    start: Start, exchange: Place, mode: int
+) -> None:
+    stage = start(mode, script=SCRIPT, forks=1, ims={"db_update_period": 1})
+    calls = exchange(stage)
+    timed, session = calls.place("timed"), calls.place("session")
+    began = time.monotonic()
+    held = [calls.place(kind) for kind in KINDS]
+    ringing = calls.phones("ringing@db").ring(stage)
+    before = stage.listing()
+    del before["ringing@db"]
+    stage.restart()
+    same(stage, before)
+    assert stage.status()["loaded"] == len(before)
+    for call in held:
+        call.killed(stage)
+    # The two whose time runs out meanwhile, in which nothing was sent, have it from the database.
+    session.ended("session_expired")
+    timed.ended("dialog_timeout")
+    assert 3.5 <= time.monotonic() - began < 9.0
+    assert "late: timed-0@db" in stage.stderr()
+    del ringing
+    stage.stop()
+    assert stage.rows() == {}
+
+
+def test_a_call_goes_on_after_the_restart(start: Start, exchange: Place) -> None:
+    """Its requests still pass, are counted, and the next restart knows of them."""
+    stage = start(1)
+    call = exchange(stage).place("plain")
+    (leg,), ((callee, half),) = call.legs, call.callees
+    stage.restart()
+    leg.transact("INVITE", callee)
+    half.transact("INFO", call.caller)
+    before = stage.listing()
+    shown = before[call.callid]["legs"][0]
+    assert (shown["caller_cseq"], shown["callee_cseq"]) == (2, 1)
+    stage.restart()
+    same(stage, before)
+    leg.bye(callee)
+    stage.wait_gone(call.callid, 15.0)
+    stage.restart()
+    assert stage.listing() == {}
+    assert stage.rows() == {}
+
+
+def test_the_table_has_another_size_now(start: Start, exchange: Place) -> None:
+    """Calls get other numbers; their phones still send the old ones in their Routes."""
+    stage = start(1, script=SCRIPT, forks=1)
+    calls = exchange(stage)
+    held = [calls.place(kind) for kind in ("plain", "rich", "forked")]
+    before = stage.listing()
+    stage.ims["hash_size"] = 64
+    stage.restart()
+    same(stage, before, without=("h_entry", "h_id", "did"))
+    assert all(item["h_entry"] < 64 for item in stage.listing().values())
+    plain = held[0]
+    plain.legs[0].transact("INVITE", plain.callees[0][0])
+    assert stage.listing()[plain.callid]["legs"][0]["caller_cseq"] == 2
+    before = stage.listing()
+    # What is stored under the new numbers is all that there is.
+    stage.restart()
+    same(stage, before)
+    for call in held:
+        call.killed(stage)
+    stage.stop()
+    assert stage.rows() == {}
+
+
+def test_two_daemons_share_a_database(start: Start, exchange: Place) -> None:
+    """Neither touches the other's calls, until it is told to take them over."""
+    one = start(1, database={"owner": "one"})
+    two = start(1, database={"owner": "two"})
+    ones, twos = exchange(one), exchange(two)
+    first, second = ones.place("plain", "first@db"), twos.place("plain", "second@db")
+    taken = ones.place("plain", "taken@db")
+    for stage, callids in ((one, {"first@db", "taken@db"}), (two, {"second@db"})):
+        before = stage.listing()
+        stage.restart()
+        assert before.keys() == callids
+        same(stage, before)
+    first.killed(one)
+    with pytest.raises(RpcError, match="one"):
+        two.rpc.call("dlg.db_adopt", "one")  # it runs
+    before = one.listing() | two.listing()
+    one.stop()
+    assert two.rpc.call("dlg.db_adopt", "one")["loaded"] == 1
+    # Its phones reach it as soon as the other's address leads here; what is listed is the same
+    # but for the numbers, which may be in use here.
+    same(two, before, without=("h_entry", "h_id", "did"))
+    one.start()
+    assert one.listing() == {}, "the calls were taken over"
+    one.stop()
+    two.restart()
+    same(two, before, without=("h_entry", "h_id", "did"))
+    assert two.end_call(taken.callid)
+    second.killed(two)
+    two.stop()
+    assert two.rows() == {}
+
+
+@pytest.mark.parametrize("on_expired", ["bye", "purge"])
+def test_calls_whose_time_ran_out_meanwhile(start: Start, exchange: Place, on_expired: str) -> None:
+    stage = start(1, ims={"default_timeout": 2}, database={"on_expired": on_expired})
+    call = exchange(stage).place("plain")
+    stage.stop()
+    time.sleep(2.5)
+    stage.start()
+    if on_expired == "bye":
+        call.ended("dialog_timeout")
+    poll(lambda: stage.listing() == {}, 10, lambda: f"{stage.listing()}")
+    for phone in call.parties:
+        phone.nothing_more()
+    assert stage.status()["expired"] == 1
+    stage.stop()
+    assert stage.rows() == {}
+
+
+def test_a_server_that_is_away_at_the_start(start: Start, stopped: Callable[[], str]) -> None:
+    """One clear line, and exit code 1, once ``connect_timeout`` is over."""
+    url = stopped()
+    stage = start(1, url=url, database={"connect_timeout": 1.0}, started=False)
+    code, log = stage.refused()
+    assert code == 1
+    assert "Traceback" not in log
+    last = log.strip().splitlines()[-1]
+    assert last.startswith("dlgmgmt: "), log
+    assert "secret" not in log
+
+
+def test_new_calls_are_refused_while_the_others_are_loaded(
+    start: Start, exchange: Place, slow_load: Callable[[Stage], Callable[[], None]]
+) -> None:
+    """503 with Retry-After, and requests of calls that are loaded already pass."""
+    stage = start(1)
+    calls = exchange(stage)
+    held = calls.place("plain")
+    before = stage.listing()
+    stage.stop()
+    finish = slow_load(stage)
+    stage.start(until="loading")
+    caller = calls.phones("early@db").caller(stage)
+    callee = calls.phones("early@db").callee(stage)
+    caller.invite(f"sip:bob@{callee.hostport}")
+    refusal = caller.expect(503, "INVITE")
+    assert int(refusal.get("Retry-After")) > 0
+    caller.ack_failure(refusal)
+    assert stage.health()[0] == 503
+    finish()
+    stage.wait_loaded()
+    callee.nothing_more()
+    after = stage.listing()
+    assert differences(before[held.callid], after[held.callid]) == []
+    poll(lambda: stage.health()[0] == 200, 10, lambda: f"{stage.health()}")
+    calls.place("plain", "later@db").killed(stage)
+    held.killed(stage)
+    assert isinstance(held.legs[0], Leg)
