@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from dlgmgmt.manual import (
     api,
+    database_parameters,
     facts,
     further,
     mi,
@@ -43,6 +44,7 @@ CHAPTERS = MappingProxyType(
 _WRITTEN: tuple[Entry, ...] = (
     *parameters.PARAMETERS,
     *newer_parameters.NEWER_PARAMETERS,
+    *database_parameters.DATABASE_PARAMETERS,
     *script_functions.FUNCTIONS,
     *further.MESSAGE_FUNCTIONS,
     *statistics.STATISTICS,
@@ -59,7 +61,7 @@ ENTRIES = tuple(
 )
 """Every entry that was written for this manual."""
 
-_PREFIXES = ("[ims_dialog].", "ims_dialog.", "dialog:", "dialog_ng:")
+_PREFIXES = ("[ims_dialog].", "ims_dialog.", "[database].", "database.", "dialog:", "dialog_ng:")
 _MAX_NAME = 200
 
 

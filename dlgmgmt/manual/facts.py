@@ -15,11 +15,17 @@ from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.manual.entry import Entry, Kind
 from dlgmgmt.routing import restrictions
 from dlgmgmt.routing.settings import RoutingSettings
+from dlgmgmt.storage.settings import StorageSettings
 
 REFUSED = "tests/unit/test_manual.py::test_a_command_that_is_missing_is_refused"
 """The test that the daemon does not know the commands which the manual says are missing."""
 
 _WIDTH = 88
+_STORAGE_NAMES = {
+    name: f"db_{name}" for name in ("commit_interval", "sync_confirm", "sync_timeout")
+}
+_ELSEWHERE = {"while_loading": "refuse"}
+"""Of what is not the database's own business."""
 _PROTOCOLS = {Kind.MI: MgmtProtocol.MI, Kind.RPC: MgmtProtocol.RPC}
 
 
@@ -60,11 +66,15 @@ def default(entry: Entry) -> str | None:
 
 @functools.cache
 def _defaults() -> dict[str, object]:
-    return {
+    found = {
         field.name: field.default
         for settings in (DialogSettings, RoutingSettings)
         for field in dataclasses.fields(settings)
     }
+    for field in dataclasses.fields(StorageSettings):
+        value = None if field.default is dataclasses.MISSING else field.default
+        found[_STORAGE_NAMES.get(field.name, field.name)] = value
+    return {**found, **_ELSEWHERE}
 
 
 def routes(entry: Entry) -> tuple[str, ...]:

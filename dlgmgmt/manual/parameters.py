@@ -144,12 +144,15 @@ PARAMETERS = (
         name="db_url",
         chapter="5.10",
         kind=_P,
-        summary="the database that would keep dialogs over a restart",
-        type='a database URL, "driver://user:password@host/database"',
+        summary="the database in which dialogs are kept",
+        type='a database URL, "mysql://user:password@host/database", "postgres://..." or '
+        '"sqlite:////path/of/the/file"',
         text="""
-            Accepted and not used: this version keeps dialogs in memory alone (see db_mode), so
-            that no connection is ever opened. The form of the URL is checked; where it is shown
-            in a message, its password is not. Read at the start.
+            MySQL or MariaDB, PostgreSQL, or a SQLite file; dialogs.sqlite in the state directory
+            unless set. As Kamailio writes it, or SQLAlchemy: a password may hold any character,
+            %40 stands for an @ and %25 for a percent sign. It is never shown. The tables are
+            those of ims_dialog (dialog_in, dialog_out, dialog_vars) with further columns. Used
+            with db_mode 1, 2 and 3. Read at the start.
             """,
         example='db_url = "mysql://kamailio:secret@localhost/kamailio"',
     ),
@@ -157,15 +160,16 @@ PARAMETERS = (
         name="db_mode",
         chapter="5.11",
         kind=_P,
-        summary="when dialogs are written to a database: never",
-        type="0",
+        summary="when dialogs are written to the database",
+        type="an integer from 0 to 3",
         text="""
-            0: dialogs live in memory, and a restart forgets them. The other modes of
-            ims_dialog (1 at once, 2 from time to time, 3 at the shutdown) are refused at the
-            start with a message that persistence comes with a later version: who relies on
-            them should not find out after a crash. Read at the start.
+            0: never; a restart forgets them. 1: at once, within db_commit_interval. 2: every
+            db_update_period, but ends of calls at once, for what has ended must not return.
+            3: at the end alone; a crash loses all. With each but 0 answered calls are loaded at
+            the start, listed as they were, and can be ended; ringing ones are dropped, as their
+            transactions are gone. Whatever the mode, SIGTERM loses nothing. Read at the start.
             """,
-        example="db_mode = 0",
+        example="db_mode = 1",
     ),
     Entry(
         name="db_update_period",
@@ -174,8 +178,9 @@ PARAMETERS = (
         summary="seconds between two writings of db_mode 2",
         type="an integer from 1 to 86400",
         text="""
-            Accepted and not used, as db_mode is 0 in this version. The range is checked. Read at
-            the start.
+            Calls that begin and end within it are not written at all, and one that changes
+            often is written once. What a crash loses is at most that old. dlg.db_flush writes
+            what waits in between.
             """,
         example="db_update_period = 120",
     ),
@@ -183,11 +188,11 @@ PARAMETERS = (
         name="db_fetch_rows",
         chapter="5.13",
         kind=_P,
-        summary="rows that would be read from the database at a time",
+        summary="dialogs that are read from the database at a time",
         type="an integer from 0 to 1000000",
         text="""
-            0 means all at once. Accepted and not used, as db_mode is 0 in this version; the
-            range is checked. Read at the start.
+            Between two such reads calls get their turn, so a smaller number makes the start
+            smoother and a larger one shorter. 0: all at once. Read at the start.
             """,
         example="db_fetch_rows = 500",
     ),

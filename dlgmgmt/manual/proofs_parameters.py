@@ -31,6 +31,30 @@ _SIP_BRIDGES = "tests/sip/test_bridge_refer.py"
 _SIP_RELOAD = "tests/sip/test_reload.py"
 _SIP_EXCHANGES = "tests/sip/test_exchanges.py"
 
+_DATABASE = "tests/unit/config/test_database.py"
+_MODES = "tests/db/test_daemon_modes.py"
+
+_DATABASE_VALUES = node_ids(
+    _DATABASE, "test_a_value_and_the_default", "test_a_wrong_value", "test_what_waits_for_a_restart"
+)
+_OF_DATABASE = (
+    "db_commit_interval",
+    "db_sync_confirm",
+    "db_sync_timeout",
+    "owner",
+    "on_expired",
+    "expired_rate",
+    "while_loading",
+    "connect_timeout",
+    "stop_timeout",
+    "retry_max",
+    "synchronous",
+    "upgrade",
+    "rescue_dir",
+    "late_after",
+    "answer_timeout",
+)
+
 _TAKEN_OR_REFUSED = node_ids(_VALUES, "test_a_good_value", "test_a_wrong_value")
 
 PARAMETERS = {
@@ -69,10 +93,15 @@ PARAMETERS = {
     "detect_spirals": node_ids(_SIP_EXCHANGES, "test_a_spiral_joins_its_dialog")
     + node_ids(_TABLE, "test_spirals_can_be_turned_off"),
     "dlg_match_mode": node_ids(_VALUES, "test_a_match_mode_is_deprecated"),
-    "db_url": node_ids(_VALUES, "test_why_a_value_is_refused_is_told") + _TAKEN_OR_REFUSED,
-    "db_mode": node_ids(_VALUES, "test_why_a_value_is_refused_is_told") + _TAKEN_OR_REFUSED,
-    "db_update_period": _TAKEN_OR_REFUSED,
-    "db_fetch_rows": _TAKEN_OR_REFUSED,
+    "db_url": node_ids(_VALUES, "test_why_a_value_is_refused_is_told")
+    + node_ids(_DATABASE, "test_the_state_directory")
+    + _TAKEN_OR_REFUSED,
+    "db_mode": node_ids(_MODES, "test_sigterm_loses_nothing", "test_a_kill_in_mode_1")
+    + _TAKEN_OR_REFUSED,
+    "db_update_period": node_ids(_DATABASE, "test_the_four_of_the_manual_are_used")
+    + _TAKEN_OR_REFUSED,
+    "db_fetch_rows": node_ids(_MODES, "test_sigterm_loses_nothing") + _TAKEN_OR_REFUSED,
+    **dict.fromkeys(_OF_DATABASE, _DATABASE_VALUES),
     "profiles_with_value": node_ids(_SIP_SCRIPTS, "test_set_dlg_profile")
     + node_ids(
         _VALUES,

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from dlgmgmt.api import DialogApi
 from dlgmgmt.commands.errors import CommandError, Failure, MgmtProtocol
 from dlgmgmt.config import schema
 from dlgmgmt.config.changes import FIXED
+from dlgmgmt.config.database import FIELDS
 from dlgmgmt.dialog.callbacks import DlgCb
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.manual import book, facts, render, table
@@ -57,8 +59,20 @@ def test_no_name_of_a_kind_is_there_twice() -> None:
 
 def test_every_parameter_of_the_program_is_in_the_manual() -> None:
     fields = {*dataclasses.fields(DialogSettings), *dataclasses.fields(RoutingSettings)}
-    names = {entry.name for entry in of_kind(Kind.PARAMETER)}
+    names = {entry.name for entry in of_kind(Kind.PARAMETER)} - {*schema.DATABASE}
     assert names == {field.name for field in fields} == {*schema.IMS_DIALOG, *schema.ROUTING}
+
+
+def test_every_parameter_of_the_database_is_in_the_manual(tmp_path: Path) -> None:
+    entries = {entry.name: entry for entry in of_kind(Kind.PARAMETER)}
+    config = read(tmp_path, "")
+    for name in schema.DATABASE:
+        if name == "while_loading":
+            value: object = config.while_loading
+        else:
+            value = getattr(config.storage, FIELDS.get(name, name))
+        expected = "none" if name == "rescue_dir" else json.dumps(value)
+        assert facts.default(entries[name]) == expected
 
 
 def test_every_function_of_a_script_is_in_the_manual() -> None:
@@ -82,7 +96,7 @@ def test_every_command_of_the_program_is_in_the_manual() -> None:
 
 @pytest.mark.parametrize("entry", of_kind(Kind.PARAMETER), ids=lambda e: e.name)
 def test_what_is_allowed_is_what_the_configuration_says(entry: Entry) -> None:
-    reader = schema.IMS_DIALOG.get(entry.name) or schema.ROUTING[entry.name]
+    reader = {**schema.IMS_DIALOG, **schema.ROUTING, **schema.DATABASE}[entry.name]
     assert entry.type == reader.allowed
     assert not facts.missing(entry)
 
@@ -93,15 +107,19 @@ def test_what_waits_for_a_restart_is_said() -> None:
         for entry in of_kind(Kind.PARAMETER)
         if "Read at the start." in " ".join(entry.lines())
     }
-    assert said == FIXED["ims_dialog"] | FIXED["routing"]
+    assert said == FIXED["ims_dialog"] | FIXED["routing"] | FIXED["database"]
 
 
 @pytest.mark.parametrize("entry", of_kind(Kind.PARAMETER), ids=lambda e: e.name)
 def test_an_example_of_a_parameter_is_taken(entry: Entry, tmp_path: Path) -> None:
     (tmp_path / "routes.py").touch()
-    heading = "ims_dialog" if entry.name in schema.IMS_DIALOG else "routing"
+    (heading,) = [
+        name for name in ("ims_dialog", "routing", "database") if entry.name in schema.TABLES[name]
+    ]
     (example,) = entry.example_lines()
-    config = read(tmp_path, f"[{heading}]\n{example}\n")
+    # db_sync_confirm asks for it.
+    mode = "[ims_dialog]\ndb_mode = 1\n" if heading == "database" else ""
+    config = read(tmp_path, f"{mode}[{heading}]\n{example}\n")
     assert not config.warnings
     assert example.startswith(f"{entry.name} = ")
 
