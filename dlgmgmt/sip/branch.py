@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from dlgmgmt.dialog.wheel import Timer
@@ -28,6 +28,9 @@ class BranchUser(Protocol):
 
     def branch_silent(self, branch: Branch, tx: ClientTransaction, /) -> None:
         """Nobody answers, or the connection broke."""
+
+    def branch_ended(self, branch: Branch, status: int, /) -> None:
+        """It has its final failure."""
 
 
 class Branch:
@@ -103,8 +106,19 @@ class Branch:
         """Whether a reply is of a place that was given up; a 2xx counts, wherever it is from."""
         return self.tx is not transaction and not 200 <= reply.status < 300
 
-    def send_cancel(self, stack: TransactionStack, extra: str, abandon: Callable[[], None]) -> None:
-        """Send CANCEL; ``abandon`` is called if no final reply comes. extra: header lines."""
+    def cancel(self, stack: TransactionStack, extra: str) -> None:
+        """Send CANCEL, once; extra: header lines."""
+        if self.done or (self.cancelled and self.guard is not None):
+            return
+        self.cancelled = True
+        if self.provisional:
+            self.send_cancel(stack, extra)
+        elif self.cancel_wanted is None:
+            # 9.1: not before a provisional has come.
+            self.cancel_wanted = extra
+
+    def send_cancel(self, stack: TransactionStack, extra: str) -> None:
+        """Send CANCEL now."""
         tx = self.tx
         # Without its data it has a final reply, which the routing is looking at.
         if tx is None or self.done or not tx.data:
@@ -112,7 +126,12 @@ class Branch:
         data = build.hop_request(Message(tx.data), "CANCEL", extra=extra)
         stack.new_client(tx.branch, "CANCEL", data, tx.flow, _CANCEL).start()
         # 9.1: without a final reply in 64*T1 the branch counts as cancelled.
-        self.guard = stack.after(64 * stack.t1, abandon)
+        self.guard = stack.after(64 * stack.t1, self._abandon)
+
+    def _abandon(self) -> None:
+        if self.tx is not None:
+            self.tx.terminate()
+        self.context.branch_ended(self, 487)
 
     def stop_timers(self, stack: TransactionStack) -> None:
         """Nothing is waited for any more."""
@@ -153,6 +172,21 @@ def rank(branch: Branch) -> tuple[int, int, int]:
     else:
         weight = 1
     return group, weight, status
+
+
+def chosen(branches: Sequence[Branch], *, cancelled: bool) -> tuple[int, Message | None, str]:
+    """The best failure (16.7 point 6): status, reply, and header lines to add to it.
+
+    reply: None for one that the proxy makes itself.
+    """
+    best = min(branches, key=rank)
+    status, reply = best.status, best.reply
+    if cancelled and reply is None and status in (408, 503):
+        status = 487
+    if status == 503:
+        # A 503 speaks of one hop, not of the whole path.
+        status, reply = 500, None
+    return status, reply, challenges(branches, best) if reply and status in CHALLENGED else ""
 
 
 def challenges(branches: Iterable[Branch], best: Branch) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dlgmgmt.sip import build
-from dlgmgmt.sip.branch import CHALLENGED, Branch, challenges, rank, retry_after
+from dlgmgmt.sip.branch import Branch, chosen, rank, retry_after
 from dlgmgmt.sip.core import Core, Observer
 from dlgmgmt.sip.flow import MAX_DATAGRAM, Destination, Transport
+from dlgmgmt.sip.held import HeldAnswers
 from dlgmgmt.sip.hooks import Asked, DropPlan, Plan, RelayPlan, ReplyPlan
 from dlgmgmt.sip.hop import Target
 from dlgmgmt.sip.message import Message
@@ -34,6 +34,7 @@ class ResponseContext:
         "_cancelled",
         "_core",
         "_deciding",
+        "_held",
         "_invite",
         "_mark",
         "_method",
@@ -77,10 +78,16 @@ class ResponseContext:
         self._asked = asked
         # The routing has been asked what to do about the failure of all branches.
         self._deciding = False
+        self._held: HeldAnswers | None = None
         self.finished = False
         # The CSeq number that replies get back; 0 where they have it.
         self.number = 0
         self.fix: Fix | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether it has its final answer, though that may be held back still."""
+        return self._held is not None or self.server.answered
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -101,22 +108,22 @@ class ResponseContext:
         branch = Branch(self, len(self._branches), target)
         self._open += 1
         self._branches.append(branch)
-        located = functools.partial(self._located, branch)
-        self._core.locator.candidates(target.next_hop, self._preferred, located)
 
-    def _located(self, branch: Branch, found: Sequence[Destination]) -> None:
-        branch.places.extend(found)
-        if not self._try(branch):
-            self.branch_ended(branch, 503)
+        def located(found: Sequence[Destination]) -> None:
+            branch.places.extend(found)
+            if not self._try(branch):
+                self.branch_ended(branch, 503)
+
+        self._core.locator.candidates(target.next_hop, self._preferred, located)
 
     def _try(self, branch: Branch) -> bool:
         """Send to the next of the places where the target can be reached; False without one."""
-        if branch.cancelled or branch.done or self.server.answered or self._outgoing is None:
+        if branch.cancelled or branch.done or self.answered or self._outgoing is None:
             self.branch_ended(branch, 487)
             return True
-        core = self._core
-        while branch.places:
-            place = branch.places.popleft()
+        core, places = self._core, branch.places
+        while places:
+            place = places.popleft()
             name = core.stack.new_branch(self._mark)
             data = self._outgoing.build(branch.target, name, place.sock, place.addr[0])
             limit = 0 if branch.target.stay else core.settings.udp_limit
@@ -124,9 +131,8 @@ class ResponseContext:
                 stream = core.locator.by_stream(place)
                 if stream is not None:
                     # 18.1.1: and over UDP after all, if nobody listens there.
-                    branch.places.appendleft(place._replace(stay=True))
-                    place = stream
-                    data = self._outgoing.build(branch.target, name, place.sock, place.addr[0])
+                    places.extendleft((place._replace(stay=True), stream))
+                    continue
             branch.moves_to(place, core.stack)
             branch.tx = core.stack.new_client(name, self._method, data, place.flow(), branch)
             if branch.tx.start():
@@ -152,16 +158,15 @@ class ResponseContext:
         self.branch_ended(branch, 503 if tx.broken else 408)
 
     def _set_timer_c(self, branch: Branch) -> None:
+        """Wait no longer than timer C (16.8) for an answer."""
+
+        def fired() -> None:
+            branch.timed_out = True
+            branch.cancel(self._core.stack, "")
+
         stack = self._core.stack
         stack.cancel_timer(branch.timer_c)
-        branch.timer_c = stack.after(
-            self._core.settings.timer_c, functools.partial(self._timer_c, branch)
-        )
-
-    def _timer_c(self, branch: Branch) -> None:
-        """Timer C (16.8): nobody answers."""
-        branch.timed_out = True
-        self._cancel_branch(branch, "")
+        branch.timer_c = stack.after(self._core.settings.timer_c, fired)
 
     # -- replies -------------------------------------------------------------------------------
 
@@ -211,14 +216,14 @@ class ResponseContext:
         self._rings(branch, reply.status)
         if branch.done or reply.status == 100:
             return
-        if not self.server.answered and self._observed(branch, tx, reply):
+        if not self.answered and self._observed(branch, tx, reply):
             self.server.respond(reply.status, reply.without_top_via())
 
     def _rings(self, branch: Branch, status: int) -> None:
         branch.provisional = True
         if branch.cancel_wanted is not None:
             extra, branch.cancel_wanted = branch.cancel_wanted, None
-            self._send_cancel(branch, extra)
+            branch.send_cancel(self._core.stack, extra)
         if branch.done:
             return
         # Until the first provisional timer B bounds the wait; 100 starts timer C but, unlike the
@@ -231,8 +236,8 @@ class ResponseContext:
         branch.status = reply.status
         self._close(branch)
         if self._observed(branch, tx, reply):
-            self.server.respond(reply.status, reply.without_top_via())
-        elif not self.server.answered:
+            self._answer_with(reply)
+        elif not self.answered:
             # The call was ended while this was on its way: its own answer is about to be sent.
             self._silent = True
         if first:
@@ -240,6 +245,18 @@ class ResponseContext:
             if self._invite:
                 self._cancel_all("")
             self._settle()
+
+    def _answer_with(self, reply: Message) -> None:
+        """Send a 2xx, unless it has to wait until its dialog is durable."""
+        holder, observer = self._core.holder, self._observer
+        if holder.hold is not None and observer is not None and observer.dialog is not None:
+            self._held = self._held or HeldAnswers(holder, observer.dialog, self.server)
+        if self._held is None or not self._held.keeps(reply):
+            self.server.respond(reply.status, reply.without_top_via())
+
+    def delays(self, work: Callable[[], None]) -> bool:
+        """Have ``work`` done once what is held back has gone; False if it may be done now."""
+        return self._held is not None and self._held.delays(work)
 
     def _observed(self, branch: Branch, tx: ClientTransaction, reply: Message) -> bool:
         if self._observer is None:
@@ -278,7 +295,7 @@ class ResponseContext:
     def _settle(self) -> None:
         if self.finished or self._starting or self._queue or self._open or self._deciding:
             return
-        if not self.server.answered and not self._silent and not self._cancelled:
+        if not self.answered and not self._silent and not self._cancelled:
             asked = self._asked
             if asked is not None and asked.routing.failures:
                 self._deciding = True
@@ -294,7 +311,7 @@ class ResponseContext:
             # It was cancelled meanwhile.
             return
         self._deciding = False
-        if self.server.answered:
+        if self.answered:
             plan = None
         for status, reason in provisional:
             self.respond(status, reason)
@@ -318,37 +335,27 @@ class ResponseContext:
 
     def _conclude(self) -> None:
         self.finished = True
-        if not self.server.answered and not self._silent:
+        if not self.answered and not self._silent:
             self._answer()
         if self._observer is not None:
             self._observer.on_finished()
-        # The context lives on with its transactions, for a further 2xx; the message need not.
+        # The context lives on with its transactions, for a further 2xx; the message need not. The
+        # branches hold it; held by it in turn, they would be left to the collector of cycles.
         self._outgoing = None
         for branch in self._branches:
             branch.reply = None
-        # They hold the context, for a further 2xx. Held by it in turn, they would be left to the
-        # collector of cycles, which comes rarely.
         self._branches = []
 
     def _answer(self) -> None:
         """Choose the best failure and send it (16.7 point 6)."""
-        best = min(self._branches, key=rank)
-        status = best.status
-        local = best.reply is None
-        if self._cancelled and local and status in (408, 503):
-            status = 487
+        status, reply, extra = chosen(self._branches, cancelled=self._cancelled)
         if status == 408 and not self._invite:
             # RFC 4320 4.2: the client's own timer has fired; a 408 would only come too late.
             self.server.terminate()
             return
-        if status == 503:
-            # 16.7 point 6: a 503 speaks of one hop, not of the whole path.
-            status, local = 500, True
-        reply = None if local else best.reply
         if reply is None:
             self.respond(status)
         else:
-            extra = challenges(self._branches, best) if status in CHALLENGED else ""
             self.server.respond(status, reply.without_top_via(extra))
         if self._observer is not None:
             self._observer.on_failed(status, reply)
@@ -356,7 +363,7 @@ class ResponseContext:
     def respond(self, status: int, reason: str = "", extra: str = "") -> bool:
         """Answer the request with a reply of the proxy's own; False if it has its answer."""
         request = self.server.request
-        if request is None:
+        if request is None or self.answered:
             return False
         name, tag = self._core.settings.server_header, self._core.stack.new_tag()
         data = build.reply(request, status, server=name, to_tag=tag, reason=reason, extra=extra)
@@ -378,23 +385,4 @@ class ResponseContext:
 
     def _cancel_all(self, extra: str) -> None:
         for branch in self._branches:
-            if not branch.done:
-                self._cancel_branch(branch, extra)
-
-    def _cancel_branch(self, branch: Branch, extra: str) -> None:
-        if branch.done or (branch.cancelled and branch.guard is not None):
-            return
-        branch.cancelled = True
-        if branch.provisional:
-            self._send_cancel(branch, extra)
-        elif branch.cancel_wanted is None:
-            # 9.1: not before a provisional has come.
-            branch.cancel_wanted = extra
-
-    def _send_cancel(self, branch: Branch, extra: str) -> None:
-        branch.send_cancel(self._core.stack, extra, functools.partial(self._abandon, branch))
-
-    def _abandon(self, branch: Branch) -> None:
-        if branch.tx is not None:
-            branch.tx.terminate()
-        self.branch_ended(branch, 487)
+            branch.cancel(self._core.stack, extra)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.sip.held import Holder
 from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.settings import SipSettings
@@ -34,6 +36,7 @@ class Core(Protocol):
     settings: SipSettings
     stack: TransactionStack
     locator: Locator
+    holder: Holder
 
 
 class Answerable(Protocol):
@@ -56,6 +59,10 @@ class Answerable(Protocol):
 
 class Observer(Protocol):
     """Who follows a request for the dialog's sake. Branches are numbered from 0."""
+
+    @property
+    def dialog(self) -> Dialog | None:
+        """The dialog that the request makes; None if it makes none."""
 
     def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
         """A 101-299 reply is about to be forwarded; False keeps it from the caller."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import functools
 import gc
@@ -23,8 +24,10 @@ from dlgmgmt.sip import quiet
 from dlgmgmt.sip.calls import Calls
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.flow import Tap
+from dlgmgmt.sip.held import Done, Hold
 from dlgmgmt.sip.keepalive import LOOK
 from dlgmgmt.sip.listeners import Listeners
+from dlgmgmt.sip.loading import LoadGate
 from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.loop import new_loop
 from dlgmgmt.sip.proxy import Proxy
@@ -64,6 +67,7 @@ class SipEngine:
         self._loop, self._selector = new_loop()
         self._thread = threading.Thread(target=self._run, name="dlgmgmt-sip", daemon=True)
         self._table = table
+        self._hold_answers: Hold | None = None
         try:
             self._listeners = Listeners(settings, lambda: self.proxy, monotonic)
         except ListenError:
@@ -81,6 +85,34 @@ class SipEngine:
         )
         self.proxy.terminator = self.terminator
         self.calls = Calls(self.proxy, table, self.terminator, self._submit, dialog_settings)
+
+    @property
+    def loading(self) -> LoadGate:
+        """Whether dialogs are being loaded, and what happens to requests meanwhile."""
+        return self.proxy.loading
+
+    @property
+    def hold_answers(self) -> Hold | None:
+        """Who says when a call's answer may go to the caller; None, as at first: at once.
+
+        Called on the signalling thread after the dialog has been told of the answer. It calls its
+        second argument once, from any thread: with False if the dialog is not durable, but has
+        been waited for long enough.
+        """
+        return self._hold_answers
+
+    @hold_answers.setter
+    def hold_answers(self, hold: Hold | None) -> None:
+        self._hold_answers = hold
+        self.proxy.holder.hold = None if hold is None else functools.partial(self._ask, hold)
+
+    def _ask(self, hold: Hold, dialog: Dialog, done: Done) -> None:
+        def tell(durable: bool) -> None:  # noqa: FBT001 - see Done
+            # After the end of the loop nobody is left who could be answered.
+            with contextlib.suppress(RuntimeError):
+                self.post(functools.partial(done, durable))
+
+        hold(dialog, tell)
 
     @property
     def transactions(self) -> int:

@@ -16,6 +16,7 @@ from dlgmgmt.sip.core import Core, Counters, Observer
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.hooks import Asked, Plan, RelayPlan, ReplyPlan, Routing
 from dlgmgmt.sip.hop import Hop, Router, Target, forward_target
+from dlgmgmt.sip.loading import LoadGate
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.nat import NAT_PARAM, fix_of, fixed_within, marked_reply, marked_request
 from dlgmgmt.sip.observe import InviteObserver, RequestObserver
@@ -40,6 +41,7 @@ class ForwardCore(Core, Protocol):
 
     counters: Counters
     terminator: Terminator
+    loading: LoadGate
 
     def answer(
         self, server: ServerTransaction, status: int, reason: str = "", extra: str = ""
@@ -217,6 +219,17 @@ class Forwarder:
 
     def match(self, msg: Message, hop: Hop) -> Match | None:
         """The dialog that a sequential request belongs to; it hears of the request."""
+        found = self._match(msg, hop)
+        loading = self._core.loading
+        if found is None and loading.active and msg.to_tag:
+            # Noted first and then looked for again: whenever it is loaded, it hears of it once.
+            key = loading.note(msg)
+            found = self._match(msg, hop)
+            if found is not None and key is not None:
+                loading.forget(key)
+        return found
+
+    def _match(self, msg: Message, hop: Hop) -> Match | None:
         try:
             return self.tracker.request(
                 _did(hop), msg.callid, msg.from_tag, msg.to_tag, msg.method, msg.cseq[0], msg

@@ -21,19 +21,19 @@ _QUIET = Quiet(logging.getLogger(__name__))
 class InviteObserver:
     """Follows the initial INVITE of ``dialog``."""
 
-    __slots__ = ("_dialog", "_router", "_terminator", "_tracker")
+    __slots__ = ("_router", "_terminator", "_tracker", "dialog")
 
     def __init__(
         self, dialog: Dialog, tracker: Tracker, router: Router, terminator: Terminator
     ) -> None:
-        self._dialog = dialog
+        self.dialog = dialog
         self._tracker = tracker
         self._router = router
         self._terminator = terminator
 
     def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
         """Learn the leg; a 2xx for a call that an operator has ended is ended here."""
-        dialog = self._dialog
+        dialog = self.dialog
         to_tag = reply.to_tag
         if to_tag:
             learned = self._read(branch, reply, to_tag, sent_from)
@@ -52,7 +52,7 @@ class InviteObserver:
         return True
 
     def _known(self, to_tag: str) -> bool:
-        leg = self._dialog.legs.get(to_tag)
+        leg = self.dialog.legs.get(to_tag)
         return leg is not None and leg.confirmed
 
     def _read(self, branch: int, reply: Message, to_tag: str, sent_from: str) -> InviteReply:
@@ -60,7 +60,7 @@ class InviteObserver:
             record_route = reply.all("record-route")
         except BadMessage:
             record_route = []
-        own = self._router.own_record_index(record_route, self._dialog.did)
+        own = self._router.own_record_index(record_route, self.dialog.did)
         # RFC 3261 12.1.2: the list is top down from the callee; a request towards it meets the
         # proxies above the own entry in the opposite order.
         route_set = tuple(reversed(record_route[: own[0]])) if own is not None else ()
@@ -72,12 +72,12 @@ class InviteObserver:
 
     def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
         """Take the branch's early legs off the dialog."""
-        self._tracker.branch_failed(self._dialog, branch, status, to_tag, cause)
-        self._terminator.branch_ended(self._dialog, branch, status)
+        self._tracker.branch_failed(self.dialog, branch, status, to_tag, cause)
+        self._terminator.branch_ended(self.dialog, branch, status)
 
     def on_moved(self, branch: int, status: int) -> None:
         """What rang at the place before is no leg any more."""
-        dialog = self._dialog
+        dialog = self.dialog
         with dialog.entry.lock:
             rang = any(leg.branch == branch for leg in dialog.legs.values() if not leg.confirmed)
         if rang:
@@ -86,14 +86,14 @@ class InviteObserver:
     def on_failed(self, status: int, reply: Message | None) -> None:
         """The call failed."""
         to_tag = reply.to_tag if reply is not None else ""
-        self._tracker.invite_passed(self._dialog, to_tag, status, reply)
-        self._tracker.invite_failed(self._dialog, status, reply)
+        self._tracker.invite_passed(self.dialog, to_tag, status, reply)
+        self._tracker.invite_failed(self.dialog, status, reply)
 
     def on_finished(self) -> None:
         """The INVITE needs the dialog no more."""
-        self._terminator.invite_finished(self._dialog)
-        self._tracker.invite_ended(self._dialog)
-        self._tracker.table.release(self._dialog)
+        self._terminator.invite_finished(self.dialog)
+        self._tracker.invite_ended(self.dialog)
+        self._tracker.table.release(self.dialog)
 
 
 class RequestObserver:
@@ -101,6 +101,8 @@ class RequestObserver:
 
     contact: the URI of the request's own Contact. cseq: its number, as its sender counts.
     """
+
+    dialog = None
 
     __slots__ = ("_answered", "_contact", "_cseq", "_match", "_method", "_tracker")
 

@@ -22,6 +22,10 @@ class OwnDialogs:
         """How many Call-IDs somebody wants to see: nearly always none."""
         return len(self._takers)
 
+    def knows(self, callid: str) -> bool:
+        """Whether somebody wants to see the requests with this Call-ID."""
+        return callid in self._takers
+
     def add(self, callid: str, taker: Taker) -> None:
         """Show ``taker`` the requests with this Call-ID."""
         self._takers.setdefault(callid, []).append(taker)

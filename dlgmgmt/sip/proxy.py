@@ -19,7 +19,9 @@ from dlgmgmt.sip.forward import Forwarder
 from dlgmgmt.sip.framing import FramingError
 from dlgmgmt.sip.grammar import Via
 from dlgmgmt.sip.guard import Guard, Source, Verdict
+from dlgmgmt.sip.held import Holder
 from dlgmgmt.sip.hop import Router
+from dlgmgmt.sip.loading import REFUSE, LoadGate
 from dlgmgmt.sip.locate import Locator, is_numeric
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing, loop_mark
@@ -63,7 +65,9 @@ class Proxy:
         self.stack = stack
         self.locator = locator
         self.counters = Counters()
+        self.holder = Holder()
         self.guard = Guard(settings, locator.sockets, stack.monotonic)
+        self.loading = LoadGate(tracker)
         self._stateless = Stateless(stack.new_tag())
         router = Router(locator.sockets, settings.routes, dialog_settings.rr_param)
         self.forwarder = Forwarder(self, router, tracker)
@@ -224,11 +228,27 @@ class Proxy:
         if method == "CANCEL":
             self._cancel(msg, via, key, flow, sender)
             return
+        if self.loading.active and not self._is_ready(msg):
+            self.loading.refused += 1
+            self._wait(msg, flow, self.loading.retry_after)
+            return
         server_tx = self.stack.new_server(key, msg, flow, sender)
+        if not self.holder.waiting or not self._delayed(msg, server_tx):
+            self._forward(msg, server_tx)
+
+    def _delayed(self, msg: Message, server_tx: ServerTransaction) -> bool:
+        """Whether a request comes from a callee whose answer is held back: it has to follow it."""
+        found = self.forwarder.find(msg) if msg.to_tag else None
+        context = found[0].transaction if found is not None and found[1] else None
+        return isinstance(context, ResponseContext) and context.delays(
+            functools.partial(self._forward, msg, server_tx)
+        )
+
+    def _forward(self, msg: Message, server_tx: ServerTransaction) -> None:
         try:
             self.forwarder.request(msg, server_tx)
         except BadMessage as error:
-            _QUIET.info("%s callid=%r: %s", method, msg.callid, error)
+            _QUIET.info("%s callid=%r: %s", msg.method, msg.callid, error)
             self.answer(server_tx, error.status, error.reason)
 
     def _takes(self, msg: Message, via: Via, flow: Flow, sender: Source) -> bool:
@@ -250,10 +270,27 @@ class Proxy:
             self.counters.overload += 1
             _QUIET.warning("%s refused: too many transactions or dialogs", msg.method)
         if verdict is not Verdict.DROP:
-            server = self.settings.server_header
-            extra = f"Retry-After: {self.settings.limits.retry_after}\r\n"
-            self._stateless.answer(msg, flow, 503, server=server, extra=extra)
+            self._wait(msg, flow, self.settings.limits.retry_after)
         return False
+
+    def _wait(self, msg: Message, flow: Flow, seconds: int) -> None:
+        """Answer 503 without a transaction."""
+        server, extra = self.settings.server_header, f"Retry-After: {seconds}\r\n"
+        self._stateless.answer(msg, flow, 503, server=server, extra=extra)
+
+    def _is_ready(self, msg: Message) -> bool:
+        """Whether a request can be dealt with while dialogs are being loaded."""
+        if self.forwarder.own.knows(msg.callid) or self.forwarder.find(msg) is not None:
+            return True
+        if msg.to_tag:
+            # A BYE that is refused is not said again; whoever said it has hung up.
+            return msg.method == "BYE" or self.loading.policy != REFUSE
+        if msg.method == "INVITE" or self.loading.policy == REFUSE:
+            return False
+        # Who asks how the proxy is doing learns that it is not ready.
+        hop = self.forwarder.router.preprocess(msg)
+        here = hop.own_uri is not None and not hop.own_uri.user
+        return msg.method != "OPTIONS" or not (here or msg.max_forwards == 0)
 
     def _has_place(self, msg: Message) -> bool:
         """Whether the table has room for an INVITE's dialog, if one is made.
