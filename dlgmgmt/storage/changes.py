@@ -147,6 +147,8 @@ class Changes:
                     self._end(dialog)
             if len(live) >= self._prune_at:
                 self._prune()
+            if not self.sorted:
+                self._since = None
 
     def _end(self, dialog: Dialog) -> None:
         self._gone[dialog.entry.index, dialog.h_id] = dialog.callid, dialog.from_tag

@@ -19,8 +19,7 @@ class Outage:
     outages that are over. last: the latest failure.
     """
 
-    def __init__(self, longest_pause: float) -> None:
-        self._longest = longest_pause
+    def __init__(self) -> None:
         self._pause = 0.0
         self._since: float | None = None
         self.down = False
@@ -29,8 +28,8 @@ class Outage:
         self.ended = 0
         self.last = ""
 
-    def failed(self, text: str, begun: float, now: float) -> None:
-        """A try that began at ``begun`` has failed."""
+    def failed(self, text: str, begun: float, now: float, longest: float) -> None:
+        """A try that began at ``begun`` has failed. longest: pause until the next, in seconds."""
         self.errors += 1
         self.last = text
         if self._since is None:
@@ -42,8 +41,8 @@ class Outage:
             self.down = True
             self._pause = _FIRST_PAUSE
             _LOG.error("database: %s; calls go on, and their changes wait", text)
-        self.retry_at = now + min(self._pause, self._longest)
-        self._pause = min(self._pause * 2, self._longest)
+        self.retry_at = now + min(self._pause, longest)
+        self._pause = min(self._pause * 2, longest)
 
     def hurry(self, now: float) -> None:
         """Let no more than half a second pass until the next try."""

@@ -11,7 +11,7 @@ from dlgmgmt.storage import rowdiff
 from dlgmgmt.storage.batch import WriteBatch
 from dlgmgmt.storage.changes import Changes, Copy, Cut, Gone, OldRows
 from dlgmgmt.storage.database import Database
-from dlgmgmt.storage.errors import RowsRefused, StorageError
+from dlgmgmt.storage.errors import RowsRefused
 from dlgmgmt.storage.faults import printable
 
 _LOG = logging.getLogger(__name__)
@@ -67,13 +67,7 @@ class Transactions:
             for table, ids in rows.items():
                 batch.row_ids.setdefault(table, []).extend(ids)
         if batch:
-            try:
-                self._database.write(batch)
-            except StorageError:
-                raise
-            except Exception as error:
-                _LOG.exception("database: writing failed")
-                raise StorageError(f"{type(error).__name__}: {error}") from error
+            self._database.write(batch)
             self.commits += 1
             self.rows += rowdiff.size(batch)
         return written

@@ -85,7 +85,7 @@ class Writer:
         self._changes = Changes(journal)
         self._transactions = Transactions(database, settings.owner, monotonic)
         self._waiters = Waiters()
-        self._outage = Outage(settings.retry_max)
+        self._outage = Outage()
         # When the first change that the journal holds was made; None if it is empty.
         self._first: float | None = None
         self._offset = wall() - monotonic()
@@ -143,7 +143,8 @@ class Writer:
         self._waiters.add(dialog, done, self._monotonic() + self.settings.sync_timeout)
         if self._outage.down:
             self._watch_alarm.set()
-        elif not self._alarm.is_set():
+        elif self._first is None and not self._alarm.is_set():
+            # Otherwise a step is due for the change itself, and looks for those that wait.
             self._alarm.set()
 
     def order_flush(self) -> int:
@@ -288,6 +289,9 @@ class Writer:
     def step(self, now: float) -> float | None:
         """Do what is due; seconds until the next step, None if it is only to come when woken."""
         asked = self._asked
+        if self._stopping:
+            # There is no other time.
+            self._outage.hurry(now)
         retry_at = self._outage.retry_at
         if now < retry_at and asked == self._tried:
             self._sort(now)
@@ -302,10 +306,10 @@ class Writer:
         if not self._write(cut, now):
             if self._outage.down:
                 self._waiters.expire(now, everybody=True)
-            return self._after_failure()
-        self._waiters.tell(
-            [each for each in waiting if not self._changes.waits(each[1].dialog)], durable=True
-        )
+            return min(max(self._outage.retry_at - self._monotonic(), 0.0), SWEEP)
+        if waiting:
+            told = [each for each in waiting if not self._changes.waits(each[1].dialog)]
+            self._waiters.tell(told, durable=self.settings.mode != SHUTDOWN)
         self._expected = max(self._monotonic() - min(due, now), self._expected * 0.9)
         return self._after(asked)
 
@@ -353,12 +357,6 @@ class Writer:
         due = self._due(now)
         return max(due - now, 0.0) if due < math.inf else None
 
-    def _after_failure(self) -> float:
-        if self._stopping:
-            # There is no other time.
-            self._outage.hurry(self._monotonic())
-        return min(max(self._outage.retry_at - self._monotonic(), 0.0), SWEEP)
-
     def _sort(self, now: float) -> None:
         first, self._first = self._first, None
         self._changes.sort(now if first is None else first)
@@ -374,10 +372,15 @@ class Writer:
             try:
                 for part in self._transactions.write(cut, self._steady_offset()):
                     written += part
-            except StorageError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be lost
+                text = str(error)
+                if not isinstance(error, StorageError):
+                    text = f"{type(error).__name__}: {error}"
+                    if text != self._outage.last:
+                        _LOG.exception("database: the writer failed")
                 self._changes.done(written)
                 self._changes.failed(cut)
-                self._outage.failed(str(error), now, self._monotonic())
+                self._outage.failed(text, now, self._monotonic(), self.settings.retry_max)
                 return False
             finally:
                 self._busy_since = None
