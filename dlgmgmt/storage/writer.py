@@ -124,8 +124,8 @@ class Writer:
         old = {"dialog_in": [ids[0]], "dialog_out": list(ids[1]), "dialog_vars": list(ids[2])}
         self._changes.moved(dialog, old)
 
-    def load_ended(self) -> None:
-        """All dialogs are loaded, or adopted. In mode 3 their rows go now.
+    def unload(self) -> None:
+        """All dialogs are loaded, or adopted: in mode 3 their rows go now.
 
         A kill would leave calls behind that have ended since.
         """
@@ -183,7 +183,7 @@ class Writer:
         state: StorageState = "ok"
         if outage.down:
             state = "down"
-        elif oldest > allowed:
+        elif oldest > allowed and self.settings.mode != SHUTDOWN:
             state = "late"
         return StorageStatus(
             self.settings.mode,
@@ -325,7 +325,8 @@ class Writer:
         if self._changes.sorted:
             if self._ready(now) or self._changes.deletions:
                 return now
-            due = min(due, self._period_at)
+            if self.settings.mode == DELAYED:
+                due = min(due, self._period_at)
         return due
 
     def _ready(self, now: float) -> bool:
