@@ -1,0 +1,252 @@
+"""Databases of a kamailio: opening them, telling which module wrote them, reading their values.
+
+Nothing is written there. What the rows mean is known by ``importer_ims`` and ``importer_dialog``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    MetaData,
+    Select,
+    Table,
+    create_engine,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from dlgmgmt.dialog.record import DialogRecord
+from dlgmgmt.storage.errors import RowFault, SchemaError, StorageError
+from dlgmgmt.storage.url import MYSQL, POSTGRESQL, secrets_of, shown
+
+Kind = Literal["ims_dialog", "dialog"]
+
+DEFAULT_LIFETIME = 43_200
+"""Seconds; of a call whose row does not tell, the default of the modules."""
+
+MAX_TEXT = 65_535
+_TIMEOUT = 10
+_PAGE = 1000
+_MAX_CSEQ = 2**32 - 1
+
+
+class Imported(NamedTuple):
+    """A call. rows: what it was made of, ids by table."""
+
+    record: DialogRecord
+    rows: dict[str, list[int]]
+
+
+@dataclass(slots=True)
+class Found:
+    """What was read, besides calls that go on. faults: rows that stand for none, each with why.
+
+    early: calls that were not answered yet; ended: calls that were over. Neither can be restored.
+    """
+
+    calls: int = 0
+    early: int = 0
+    ended: int = 0
+    faults: list[RowFault] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def source(url: URL) -> Iterator[Connection]:
+    """A connection to a database that is only read. Raises StorageError."""
+    try:
+        engine = create_engine(url, poolclass=NullPool, **_options(url))
+        with engine.connect() as connection:
+            yield connection
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise StorageError(f"{shown(url)}: {_text(error, url)}") from None
+
+
+def _options(url: URL) -> dict[str, Any]:
+    backend = url.get_backend_name()
+    if backend == POSTGRESQL:
+        return {"connect_args": {"connect_timeout": _TIMEOUT}}
+    if backend == MYSQL:
+        return {
+            "connect_args": {"connect_timeout": _TIMEOUT, "read_timeout": 60, "charset": "utf8mb4"}
+        }
+
+    def connect() -> sqlite3.Connection:
+        # Not read-only: after a kill the last transaction may have to be taken back first.
+        name = f"file:{quote(url.database or '')}?mode=rw"
+        connection = sqlite3.connect(name, uri=True, timeout=_TIMEOUT, check_same_thread=False)
+        # What a phone has sent need not be UTF-8.
+        connection.text_factory = lambda data: data.decode(errors="surrogateescape")
+        return connection
+
+    return {"creator": connect}
+
+
+def _text(error: BaseException, url: URL) -> str:
+    """One line, without what is secret."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    text = " ".join(str(item) for item in cause.args) if cause.args else type(cause).__name__
+    for secret in secrets_of(url):
+        text = text.replace(secret, "***")
+    return " ".join(text.split())[:300]
+
+
+def kinds(connection: Connection) -> list[Kind]:
+    """The modules whose tables are there."""
+    names = set(inspect(connection).get_table_names())
+    found: list[Kind] = []
+    if {"dialog_in", "dialog_out"} <= names:
+        found.append("ims_dialog")
+    if "dialog" in names:
+        found.append("dialog")
+    return found
+
+
+class Source:
+    """The tables of a kamailio, row by row. Only rows without an owner are kamailio's."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._metadata = MetaData()
+
+    def table(self, name: str, columns: frozenset[str]) -> Table:
+        """A table that has at least these columns; SchemaError."""
+        if not inspect(self._connection).has_table(name):
+            raise SchemaError(f"there is no table {name}")
+        table = Table(name, self._metadata, autoload_with=self._connection)
+        lacking = columns - set(table.c.keys())
+        if lacking:
+            raise SchemaError(f"table {name} has no column {min(lacking)}: no table of kamailio 5")
+        return table
+
+    def count(self, table: Table) -> int:
+        """Kamailio's rows of a table."""
+        query = _foreign(table, select(func.count()).select_from(table))
+        return int(self._connection.execute(query).scalar_one())
+
+    def rows(self, table: Table) -> Iterator[Mapping[str, Any]]:
+        """Kamailio's rows of a table, in the order in which they were written."""
+        last: int | None = None
+        while True:
+            query = _foreign(table, select(table)).order_by(table.c.id).limit(_PAGE)
+            if last is not None:
+                query = query.where(table.c.id > last)
+            page = self._connection.execute(query).mappings().all()
+            for row in page:
+                yield {str(name): value for name, value in row.items()}
+            if len(page) < _PAGE:
+                return
+            last = page[-1]["id"]
+
+    def variables(self, found: Found) -> dict[tuple[int, int], list[tuple[int, str, str]]]:
+        """Variables by hash_entry and hash_id of their dialog: row, name and value."""
+        if not inspect(self._connection).has_table("dialog_vars"):
+            return {}
+        table = self.table("dialog_vars", _VARIABLES)
+        result: dict[tuple[int, int], list[tuple[int, str, str]]] = {}
+        for row in self.rows(table):
+            values = Values("dialog_vars", row)
+            try:
+                key = values.integer("hash_entry"), values.integer("hash_id")
+                item = row["id"], values.text("dialog_key"), values.text("dialog_value")
+            except RowFault as fault:
+                found.faults.append(fault)
+            else:
+                result.setdefault(key, []).append(item)
+        return result
+
+
+_VARIABLES = frozenset({"id", "hash_entry", "hash_id", "dialog_key", "dialog_value"})
+
+
+def _foreign(table: Table, query: Select[Any]) -> Select[Any]:
+    return query.where(table.c.owner.is_(None)) if "owner" in table.c else query
+
+
+class Values:
+    """The columns of one row, each read as what it has to be. Raises RowFault."""
+
+    __slots__ = ("_row", "_table")
+
+    def __init__(self, table: str, row: Mapping[str, Any]) -> None:
+        self._table = table
+        self._row = row
+
+    @property
+    def id(self) -> int:
+        """The row's key."""
+        number: int = self._row["id"]
+        return number
+
+    def fault(self, why: str) -> RowFault:
+        """That something is wrong with the row."""
+        return RowFault(self._table, self.id, why)
+
+    def optional(self, name: str) -> str:
+        """A text, "" for NULL."""
+        value = self._row[name]
+        if value is None:
+            return ""
+        if isinstance(value, bytes):
+            value = value.decode(errors="surrogateescape")
+        if not isinstance(value, str):
+            value = str(value)
+        if len(value) > MAX_TEXT:
+            raise self.fault(f"{name} has more than {MAX_TEXT} characters")
+        return value
+
+    def text(self, name: str) -> str:
+        """A text; NULL is a fault."""
+        if self._row[name] is None:
+            raise self.fault(f"{name} is NULL")
+        return self.optional(name)
+
+    def filled(self, name: str) -> str:
+        """A text that is not empty."""
+        value = self.text(name)
+        if not value:
+            raise self.fault(f"{name} is empty")
+        return value
+
+    def integer(self, name: str) -> int:
+        """A number that is no less than 0."""
+        value = self._row[name]
+        if not isinstance(value, int) or value < 0:
+            raise self.fault(f"{name} is {value!r:.40}, which is no number that can stand there")
+        return value
+
+    def flags(self, name: str) -> int:
+        """32 bits, of which the highest is a sign in the database."""
+        value = self._row[name]
+        if not isinstance(value, int) or not -(2**31) <= value < 2**32:
+            raise self.fault(f"{name} is {value!r:.40}, which is no set of flags")
+        return value & 0xFFFF_FFFF
+
+    def cseq(self, name: str) -> int:
+        """The number of a CSeq header, which is a text in these tables."""
+        value = self.text(name).strip()
+        if not (value.isascii() and value.isdigit() and len(value) <= 10):
+            raise self.fault(f"{name} is {value!r:.40}, which is no CSeq")
+        number = int(value)
+        if number > _MAX_CSEQ:
+            raise self.fault(f"{name} is {number}, which is no CSeq")
+        return number
+
+    def lifetime(self, now: float) -> tuple[int, int, int]:
+        """When the call began and when it is to end (Unix seconds), and for how long that was."""
+        start, timeout = self.integer("start_time"), self.integer("timeout")
+        start = start or int(now)
+        if timeout <= start:
+            # No timer was set: the number is that of the server's own clock.
+            return start, int(now) + DEFAULT_LIFETIME, DEFAULT_LIFETIME
+        return start, timeout, timeout - start

@@ -1,0 +1,160 @@
+"""What kamailio's dialog module has stored: a row of ``dialog`` has both sides of a call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from dlgmgmt.dialog.did import encode_did
+from dlgmgmt.dialog.profiles import MAX_INSERTIONS, MAX_VALUE
+from dlgmgmt.dialog.record import DialogRecord, LegRecord
+from dlgmgmt.dialog.states import State
+from dlgmgmt.storage.errors import RowFault
+from dlgmgmt.storage.extras import split_routes
+from dlgmgmt.storage.importer import Found, Imported, Source, Values
+
+_COLUMNS = frozenset(
+    {
+        *("id", "hash_entry", "hash_id", "callid", "from_uri", "from_tag", "to_uri", "to_tag"),
+        *("caller_cseq", "callee_cseq", "caller_route_set", "callee_route_set"),
+        *("caller_contact", "callee_contact", "caller_sock", "callee_sock"),
+        *("state", "start_time", "timeout", "sflags", "iflags", "toroute_name", "req_uri", "xdata"),
+    }
+)
+# The module's own numbers.
+_EARLY = (1, 2)
+_ANSWERED = {3: State.CONFIRMED_NA, 4: State.CONFIRMED}
+_ENDED = 5
+
+# Bits of iflags.
+_BYE_ON_TIMEOUT = 1
+_PING_CALLER, _PING_CALLEE = 2, 4
+_NO_RESET = 8
+
+
+def read(connection: Connection, now: float, found: Found) -> Iterator[Imported]:
+    """The calls of table ``dialog``, in the order of their rows; the rest is noted in ``found``.
+
+    now: Unix time. Raises SchemaError.
+    """
+    source = Source(connection)
+    table = source.table("dialog", _COLUMNS)
+    variables = source.variables(found)
+    for row in source.rows(table):
+        values = Values("dialog", row)
+        found.calls += 1
+        try:
+            state = values.integer("state")
+            key = values.integer("hash_entry"), values.integer("hash_id")
+            if state in _EARLY:
+                found.early += 1
+                variables.pop(key, None)
+                continue
+            if state == _ENDED:
+                found.ended += 1
+                variables.pop(key, None)
+                continue
+            if state not in _ANSWERED:
+                raise values.fault(f"state is {state}, which is none of that module")
+            pairs = variables.pop(key, [])
+            record = _record(values, key, _ANSWERED[state], pairs, now)
+        except RowFault as fault:
+            found.faults.append(fault)
+        else:
+            rows = {"dialog": [values.id], "dialog_vars": [number for number, *_ in pairs]}
+            yield Imported(record, rows)
+    for pairs in variables.values():
+        for number, *_ in pairs:
+            found.faults.append(RowFault("dialog_vars", number, "belongs to no dialog"))
+
+
+def _record(
+    values: Values,
+    key: tuple[int, int],
+    state: State,
+    variables: list[tuple[int, str, str]],
+    now: float,
+) -> DialogRecord:
+    start, timeout, lifetime = values.lifetime(now)
+    flags = values.flags("iflags")
+    caller_cseq, callee_cseq = values.cseq("caller_cseq"), values.cseq("callee_cseq")
+    acked = state is State.CONFIRMED
+    leg = LegRecord(
+        to_tag=values.filled("to_tag"),
+        to_uri=values.text("to_uri"),
+        branch=0,
+        caller_cseq=caller_cseq,
+        # It stays 0 until the callee sends a request; here it is the INVITE's number till then.
+        callee_cseq=callee_cseq or caller_cseq,
+        callee_cseq_seen=callee_cseq != 0,
+        callee_contact=values.text("callee_contact"),
+        callee_route_set=split_routes(values.optional("callee_route_set")),
+        callee_bind_addr=values.optional("callee_sock"),
+        acked=acked,
+        confirmed_at=0.0 if acked else float(start),
+        session_end=0.0,
+        dflags=0,
+        moved_by=(0, 0),
+        referred=0,
+        shifts=None,
+    )
+    return DialogRecord(
+        h_entry=key[0],
+        h_id=key[1],
+        did=encode_did(*key),
+        state=int(state),
+        callid=values.filled("callid"),
+        from_tag=values.filled("from_tag"),
+        from_uri=values.text("from_uri"),
+        to_uri=leg.to_uri,
+        req_uri=values.text("req_uri"),
+        first_req_cseq=caller_cseq,
+        caller_contact=values.text("caller_contact"),
+        caller_route_set=split_routes(values.optional("caller_route_set")),
+        caller_bind_addr=values.optional("caller_sock"),
+        lifetime=lifetime,
+        init_ts=start,
+        start_ts=start,
+        timeout=timeout,
+        session_ts=0,
+        sflags=values.flags("sflags"),
+        dflags=0,
+        timeout_bye=bool(flags & _BYE_ON_TIMEOUT),
+        timeout_noreset=bool(flags & _NO_RESET),
+        keepalive=bool(flags & _PING_CALLER) + 2 * bool(flags & _PING_CALLEE),
+        fix_contact=False,
+        toroute=values.optional("toroute_name"),
+        profiles=_profiles(values),
+        variables=tuple((name, value) for _, name, value in variables),
+        history=(),
+        legs=(leg,),
+    )
+
+
+def _profiles(values: Values) -> tuple[tuple[str, str | None], ...]:
+    """Of ``xdata``: an object with a list of profiles, the last insertion first."""
+    text = values.optional("xdata")
+    if not text:
+        return ()
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        # It was cut by the column, perhaps; a call without its profiles would be counted wrong.
+        raise values.fault("xdata is no JSON") from None
+    items = data.get("profiles", []) if isinstance(data, dict) else None
+    if not isinstance(items, list):
+        raise values.fault("xdata has no list of profiles")
+    if len(items) > MAX_INSERTIONS:
+        raise values.fault(f"xdata has more than {MAX_INSERTIONS} profiles")
+    profiles: list[tuple[str, str | None]] = []
+    for item in items:
+        name = item.get("name") if isinstance(item, dict) else None
+        value = item.get("value") if isinstance(item, dict) else None
+        if not isinstance(name, str) or not (value is None or isinstance(value, str)):
+            raise values.fault("xdata has a profile without a name, or with a value of no text")
+        if value is not None and len(value) > MAX_VALUE:
+            raise values.fault(f"xdata has a profile value of more than {MAX_VALUE} characters")
+        profiles.append((name, value))
+    return tuple(reversed(profiles))

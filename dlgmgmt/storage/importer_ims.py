@@ -1,0 +1,223 @@
+"""What ims_dialog has stored: ``dialog_in`` has the caller's side, ``dialog_out`` a row a leg.
+
+The rows do not say which of several legs was answered: the phones that only rang stay in the table
+beside it. All of them are taken for answered, so that whoever ends the call tells the right one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, bindparam
+
+from dlgmgmt.dialog.did import encode_did
+from dlgmgmt.dialog.model import MAX_LEGS
+from dlgmgmt.dialog.record import DialogRecord, LegRecord
+from dlgmgmt.dialog.states import State
+from dlgmgmt.storage.errors import RowFault
+from dlgmgmt.storage.extras import split_routes
+from dlgmgmt.storage.importer import Found, Imported, Source, Values
+from dlgmgmt.storage.ims_links import DialogRow, LegRow, link
+
+_IN_COLUMNS = frozenset(
+    {
+        *("id", "hash_entry", "hash_id", "did", "callid", "from_uri", "from_tag", "req_uri"),
+        *("caller_original_cseq", "caller_route_set", "caller_contact", "caller_sock"),
+        *("state", "start_time", "timeout", "sflags", "toroute_name"),
+    }
+)
+_OUT_COLUMNS = frozenset(
+    {
+        *("id", "hash_entry", "hash_id", "did", "to_uri", "to_tag", "caller_cseq", "callee_cseq"),
+        *("callee_contact", "callee_route_set", "callee_sock"),
+    }
+)
+_EARLY = (State.UNCONFIRMED, State.EARLY)
+_ANSWERED = (State.CONFIRMED, State.CONFIRMED_NA, State.CONCURRENT)
+
+
+def read(connection: Connection, now: float, found: Found) -> Iterator[Imported]:
+    """The calls of the three tables, in the order of their rows; the rest is noted in ``found``.
+
+    now: Unix time. Raises SchemaError.
+    """
+    source = Source(connection)
+    dialogs = list(source.rows(source.table("dialog_in", _IN_COLUMNS)))
+    legs = {row["id"]: row for row in source.rows(source.table("dialog_out", _OUT_COLUMNS))}
+    variables = source.variables(found)
+    owned, unsure = _links(dialogs, legs)
+    for row in dialogs:
+        values = Values("dialog_in", row)
+        found.calls += 1
+        numbers = owned.get(values.id, [])
+        try:
+            key = values.integer("hash_entry"), values.integer("hash_id")
+            pairs = variables.pop(key, [])
+            state = values.integer("state")
+            if state in _EARLY:
+                found.early += 1
+                continue
+            if state == State.DELETED:
+                found.ended += 1
+                continue
+            if state not in _ANSWERED:
+                raise values.fault(f"state is {state}, which is none of that module")
+            if not numbers:
+                raise values.fault(
+                    "which rows of dialog_out are its legs is not certain"
+                    if values.id in unsure
+                    else "it has no row in dialog_out, and without a To-tag it is no call"
+                )
+            record = _record(values, key, State(state), [legs[n] for n in numbers], pairs, now)
+        except RowFault as fault:
+            found.faults.append(fault)
+        else:
+            rows = {
+                "dialog_in": [values.id],
+                "dialog_out": numbers,
+                "dialog_vars": [number for number, *_ in pairs],
+            }
+            yield Imported(record, rows)
+    for number in sorted(legs.keys() - {n for numbers in owned.values() for n in numbers}):
+        found.faults.append(RowFault("dialog_out", number, "of which dialog it is is not certain"))
+    for pairs in variables.values():
+        for number, *_ in pairs:
+            found.faults.append(RowFault("dialog_vars", number, "belongs to no dialog"))
+
+
+def mend(connection: Connection) -> tuple[int, int]:
+    """Give kamailio's legs the hash_entry and hash_id of their dialog, in the caller's transaction.
+
+    So that they can be read by them. Returns how many legs were given it, and to how many it
+    could not be, for their dialog is not certain.
+    """
+    source = Source(connection)
+    dialogs = list(source.rows(source.table("dialog_in", _IN_COLUMNS)))
+    table = source.table("dialog_out", _OUT_COLUMNS)
+    legs = {row["id"]: row for row in source.rows(table)}
+    owned, _ = _links(dialogs, legs)
+    changes: list[dict[str, Any]] = []
+    linked = 0
+    for dialog in dialogs:
+        key = dialog["hash_entry"], dialog["hash_id"]
+        for number in owned.get(dialog["id"], ()):
+            linked += 1
+            if (legs[number]["hash_entry"], legs[number]["hash_id"]) != key:
+                changes.append({"number": number, "entry": key[0], "place": key[1]})
+    if changes:
+        connection.execute(
+            table.update()
+            .where(table.c.id == bindparam("number"))
+            .values(hash_entry=bindparam("entry"), hash_id=bindparam("place")),
+            changes,
+        )
+    return len(changes), len(legs) - linked
+
+
+def _links(
+    dialogs: list[Mapping[str, Any]], legs: dict[int, Mapping[str, Any]]
+) -> tuple[dict[int, list[int]], set[int]]:
+    """The legs of each dialog, by its id; and the dialogs of which some could be any of theirs."""
+    owned: dict[int, list[int]] = {}
+    rest: list[LegRow] = []
+    by_did = {row["did"]: row["id"] for row in dialogs if row["did"]}
+    # Where somebody has mended them already; by itself the module writes hash_id 0.
+    by_key = {(row["hash_entry"], row["hash_id"]): row["id"] for row in dialogs if row["hash_id"]}
+    for number, row in legs.items():
+        owner = by_did.get(row["did"]) or by_key.get((row["hash_entry"], row["hash_id"]))
+        if owner is not None:
+            owned.setdefault(owner, []).append(number)
+        else:
+            rest.append(LegRow(number, _shown(row["to_uri"])))
+    open_dialogs = [
+        DialogRow(row["id"], _shown(row["req_uri"])) for row in dialogs if row["id"] not in owned
+    ]
+    owned |= link(open_dialogs, rest)
+    left = len(rest) - sum(len(owned.get(row.id, ())) for row in open_dialogs)
+    return owned, {row.id for row in open_dialogs if row.id not in owned} if left else set()
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _record(
+    values: Values,
+    key: tuple[int, int],
+    state: State,
+    rows: list[Mapping[str, Any]],
+    variables: list[tuple[int, str, str]],
+    now: float,
+) -> DialogRecord:
+    start, timeout, lifetime = values.lifetime(now)
+    first = values.cseq("caller_original_cseq")
+    if len(rows) > MAX_LEGS:
+        raise values.fault(f"it has more than {MAX_LEGS} legs")
+    # A phone that answered has said where it is.
+    answered = [row for row in rows if row["callee_contact"]] or rows
+    acked = state is not State.CONFIRMED_NA
+    legs = tuple(
+        _leg(Values("dialog_out", row), branch, first, 0.0 if acked else float(start))
+        for branch, row in enumerate(answered)
+    )
+    if len({leg.to_tag for leg in legs}) < len(legs):
+        raise values.fault("two of its legs have the same To-tag")
+    if len(legs) > 1:
+        state = State.CONCURRENT
+    elif state is State.CONCURRENT:
+        state = State.CONFIRMED
+    return DialogRecord(
+        h_entry=key[0],
+        h_id=key[1],
+        did=encode_did(*key),
+        state=int(state),
+        callid=values.filled("callid"),
+        from_tag=values.filled("from_tag"),
+        from_uri=values.text("from_uri"),
+        to_uri=legs[0].to_uri,
+        req_uri=values.text("req_uri"),
+        first_req_cseq=first,
+        caller_contact=values.text("caller_contact"),
+        caller_route_set=split_routes(values.optional("caller_route_set")),
+        caller_bind_addr=values.optional("caller_sock"),
+        lifetime=lifetime,
+        init_ts=start,
+        start_ts=start,
+        timeout=timeout,
+        session_ts=0,
+        sflags=values.flags("sflags"),
+        dflags=0,
+        timeout_bye=False,
+        timeout_noreset=False,
+        keepalive=0,
+        fix_contact=False,
+        toroute=values.optional("toroute_name"),
+        profiles=(),
+        variables=tuple((name, value) for _, name, value in variables),
+        history=(),
+        legs=legs,
+    )
+
+
+def _leg(values: Values, branch: int, first: int, confirmed_at: float) -> LegRecord:
+    callee_cseq = values.cseq("callee_cseq")
+    return LegRecord(
+        to_tag=values.filled("to_tag"),
+        to_uri=values.text("to_uri"),
+        branch=branch,
+        caller_cseq=values.cseq("caller_cseq"),
+        callee_cseq=callee_cseq,
+        # It begins with the number of the INVITE.
+        callee_cseq_seen=callee_cseq != first,
+        callee_contact=values.text("callee_contact"),
+        callee_route_set=split_routes(values.optional("callee_route_set")),
+        callee_bind_addr=values.optional("callee_sock"),
+        acked=not confirmed_at,
+        confirmed_at=confirmed_at,
+        session_end=0.0,
+        dflags=0,
+        moved_by=(0, 0),
+        referred=0,
+        shifts=None,
+    )
