@@ -51,9 +51,9 @@ class Outcome:
 
     def __str__(self) -> str:
         text = (
-            f"{self.name}: {self.calls} calls; red after {self.red:.1f} s, green "
-            f"{self.green:.1f} s after its end; at most {self.waiting} of {self.known} "
-            f"waited; memory {self.growth / 1e6:+.1f} MB; {self.compared} compared, {self.killed} killed"
+            f"{self.name}: {self.calls} calls; red after {self.red:.1f} s, green {self.green:.1f} s"
+            f" after its end; {self.waiting} of {self.known} waited at most; memory "
+            f"{self.growth / 1e6:+.1f} MB; {self.compared} compared, {self.killed} killed"
         )
         return "\n".join([text, *(f"  WRONG {error}" for error in self.errors[:10])])
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tests.sip.harness.peer import Callee, Caller, Leg, Peer, response
 from tests.sip.harness.phones import Phones
@@ -98,16 +96,14 @@ class Held:
 
 
 class Exchange:
-    """Places calls through one daemon; all phones are put down at the end."""
+    """Places calls through one daemon."""
 
     def __init__(self, folder: Path, stage: Stage) -> None:
         self._folder, self.stage = folder, stage
         self._phones: list[Phones] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Put the phones down."""
         for phones in self._phones:
             phones.hang_up()
 
@@ -170,10 +166,3 @@ class Exchange:
                 callee.send(response(cancel, 481))
         self.stage.wait_state(phones.callid, 7, legs=2)
         return Held(phones, caller, [(callee, callee.leg()) for callee in callees], legs)
-
-
-@contextmanager
-def exchange(folder: Path, stage: Stage) -> Iterator[Callable[..., Held]]:
-    """``place`` of an exchange that ends with the block."""
-    with Exchange(folder, stage) as found:
-        yield found.place

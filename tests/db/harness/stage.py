@@ -8,12 +8,15 @@ import os
 import select
 import subprocess
 import time
+import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
+import sqlalchemy as sa
 
+from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.storage.url import parse_url
 from tests.sip.harness.daemon import T1, Daemon, poll
 from tests.sip.harness.rpc import RpcError
@@ -187,9 +190,9 @@ class Stage(Daemon):
 
     def columns(self, table: str) -> list[str]:
         """Names of a table's columns."""
-        engine = create_engine(parse_url(self.url))
+        engine = sa.create_engine(parse_url(self.url))
         try:
-            return [column["name"] for column in inspect(engine).get_columns(table)]
+            return [column["name"] for column in sa.inspect(engine).get_columns(table)]
         finally:
             engine.dispose()
 
@@ -204,12 +207,49 @@ class Stage(Daemon):
         found = {table: int(rows[0][0]) for table, rows in zip(TABLES, counts, strict=True)}
         return {table: count for table, count in found.items() if count}
 
+    def multiply(self, count: int, hash_size: int = 4096) -> None:
+        """So many dialogs more, all like one that is in the database. The daemon must not run."""
+        engine = sa.create_engine(parse_url(self.url))
+        metadata = sa.MetaData()
+        try:
+            inside, outside = (
+                sa.Table(name, metadata, autoload_with=engine)
+                for name in ("dialog_in", "dialog_out")
+            )
+            with engine.begin() as connection:
+                first = connection.execute(sa.select(inside).limit(1)).mappings().one()
+                ids = Counter(connection.execute(sa.select(inside.c.hash_entry)).scalars())
+                ids = Counter(dict.fromkeys(ids, int(first["hash_id"])))
+                same = (outside.c.hash_entry == first["hash_entry"]) & (
+                    outside.c.hash_id == first["hash_id"]
+                )
+                leg = connection.execute(sa.select(outside).where(same)).mappings().one()
+                rows: list[list[dict[str, Any]]] = [[], []]
+                for number in range(count):
+                    callid = f"more-{number:06}-3848276298220188511@db.example.com"
+                    entry = zlib.crc32(callid.encode()) & (hash_size - 1)
+                    ids[entry] += 1
+                    place = {
+                        "hash_entry": entry,
+                        "hash_id": ids[entry],
+                        "did": encode_did(entry, ids[entry]),
+                    }
+                    own = {"callid": callid, "from_tag": f"f-{number}"}
+                    rows[0].append({**first, **place, **own})
+                    rows[1].append({**leg, **place, "to_tag": f"t-{number}"})
+                for table, found in zip((inside, outside), rows, strict=True):
+                    for row in found:
+                        del row["id"]
+                    connection.execute(table.insert(), found)
+        finally:
+            engine.dispose()
+
     def sql(self, *statements: str) -> list[list[tuple[Any, ...]]]:
         """Statements in one transaction on a connection of the test's own; the rows of each."""
-        engine = create_engine(parse_url(self.url))
+        engine = sa.create_engine(parse_url(self.url))
         try:
             with engine.begin() as connection:
-                results = [connection.execute(text(statement)) for statement in statements]
+                results = [connection.execute(sa.text(statement)) for statement in statements]
                 return [
                     [tuple(row) for row in result] if result.returns_rows else []
                     for result in results
