@@ -212,10 +212,8 @@ class Stage(Daemon):
         engine = sa.create_engine(parse_url(self.url))
         metadata = sa.MetaData()
         try:
-            inside, outside = (
-                sa.Table(name, metadata, autoload_with=engine)
-                for name in ("dialog_in", "dialog_out")
-            )
+            inside = sa.Table("dialog_in", metadata, autoload_with=engine)
+            outside = sa.Table("dialog_out", metadata, autoload_with=engine)
             with engine.begin() as connection:
                 first = connection.execute(sa.select(inside).limit(1)).mappings().one()
                 ids = Counter(connection.execute(sa.select(inside.c.hash_entry)).scalars())
