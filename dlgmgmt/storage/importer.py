@@ -52,12 +52,14 @@ class Imported(NamedTuple):
 class Found:
     """What was read, besides calls that go on. faults: rows that stand for none, each with why.
 
-    early: calls that were not answered yet; ended: calls that were over. Neither can be restored.
+    calls: all of them. early: those that were not answered yet; ended: those that were over.
+    Neither can be restored; ``gone`` are their rows, as in Imported.
     """
 
     calls: int = 0
     early: int = 0
     ended: int = 0
+    gone: list[dict[str, list[int]]] = field(default_factory=list)
     faults: list[RowFault] = field(default_factory=list)
 
 

@@ -48,22 +48,19 @@ def read(connection: Connection, now: float, found: Found) -> Iterator[Imported]
         try:
             state = values.integer("state")
             key = values.integer("hash_entry"), values.integer("hash_id")
-            if state in _EARLY:
-                found.early += 1
-                variables.pop(key, None)
-                continue
-            if state == _ENDED:
-                found.ended += 1
-                variables.pop(key, None)
+            pairs = variables.pop(key, [])
+            rows = {"dialog": [values.id], "dialog_vars": [number for number, *_ in pairs]}
+            if state in _EARLY or state == _ENDED:
+                found.early += state in _EARLY
+                found.ended += state == _ENDED
+                found.gone.append(rows)
                 continue
             if state not in _ANSWERED:
                 raise values.fault(f"state is {state}, which is none of that module")
-            pairs = variables.pop(key, [])
             record = _record(values, key, _ANSWERED[state], pairs, now)
         except RowFault as fault:
             found.faults.append(fault)
         else:
-            rows = {"dialog": [values.id], "dialog_vars": [number for number, *_ in pairs]}
             yield Imported(record, rows)
     for pairs in variables.values():
         for number, *_ in pairs:

@@ -55,11 +55,15 @@ def read(connection: Connection, now: float, found: Found) -> Iterator[Imported]
             key = values.integer("hash_entry"), values.integer("hash_id")
             pairs = variables.pop(key, [])
             state = values.integer("state")
-            if state in _EARLY:
-                found.early += 1
-                continue
-            if state == State.DELETED:
-                found.ended += 1
+            rows = {
+                "dialog_in": [values.id],
+                "dialog_out": numbers,
+                "dialog_vars": [number for number, *_ in pairs],
+            }
+            if state in _EARLY or state == State.DELETED:
+                found.early += state in _EARLY
+                found.ended += state == State.DELETED
+                found.gone.append(rows)
                 continue
             if state not in _ANSWERED:
                 raise values.fault(f"state is {state}, which is none of that module")
@@ -73,11 +77,6 @@ def read(connection: Connection, now: float, found: Found) -> Iterator[Imported]
         except RowFault as fault:
             found.faults.append(fault)
         else:
-            rows = {
-                "dialog_in": [values.id],
-                "dialog_out": numbers,
-                "dialog_vars": [number for number, *_ in pairs],
-            }
             yield Imported(record, rows)
     for number in sorted(legs.keys() - {n for numbers in owned.values() for n in numbers}):
         found.faults.append(RowFault("dialog_out", number, "of which dialog it is is not certain"))
