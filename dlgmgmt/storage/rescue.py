@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage.jsonl import Ended, Header, dialog_line, ended_line, header_line
+
+_LOG = logging.getLogger(__name__)
 
 _MOST = 1000
 
@@ -17,22 +20,49 @@ def rescue(
     directory: Path,
     owner: str,
     written: float,
-    records: Iterable[DialogRecord],
-    ended: Iterable[Ended],
-    *,
-    whole: bool = False,
-) -> Path:
-    """Write a new file ``rescue-<time>.jsonl`` in ``directory``; returns its path.
+    records: Sequence[DialogRecord],
+    ended: Sequence[Ended],
+) -> int:
+    """Write a new file in ``directory``, and tell the log; how many dialogs are in it.
 
-    written: Unix time. whole: whether these are all dialogs of the owner. Only its owner may read
-    it. The ends of calls come first, for a new call may have the place of an ended one. Raises
-    OSError; no file is left behind then.
+    written: Unix time.
+    """
+    count = len(records) + len(ended)
+    if not count:
+        return 0
+    try:
+        path = write(directory, Header(owner, int(written), whole=False), records, ended)
+    except OSError as error:
+        _LOG.critical(
+            "database: the changes of %d dialogs could be written neither to it nor into %s: %s",
+            count,
+            directory,
+            error.strerror,
+        )
+        return 0
+    _LOG.error(
+        "database: the changes of %d dialogs could not be written and are in %s;"
+        " write them with: dlgmgmt db restore %s",
+        count,
+        path,
+        path,
+    )
+    return count
+
+
+def write(
+    directory: Path, header: Header, records: Iterable[DialogRecord], ended: Iterable[Ended]
+) -> Path:
+    """Write a new file ``rescue-<time>.jsonl``; its path. Only its owner may read it.
+
+    The ends of calls come first, for a new call may have the place of an ended one. Raises OSError;
+    no file is left behind then.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path, fd = _create(directory, written)
+    path, fd = _create(directory, header.written)
     try:
         with os.fdopen(fd, "w", encoding="ascii", newline="\n") as file:
-            file.write(header_line(Header(owner, int(written), whole)))
+            file.write(header_line(header))
             file.writelines(map(ended_line, ended))
             file.writelines(map(dialog_line, records))
             file.flush()

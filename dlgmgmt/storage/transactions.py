@@ -21,7 +21,11 @@ Written = list[tuple[Dialog, object]]
 
 
 class Transactions:
-    """Of one owner; for the writer's thread. commits, rows: so far. refused: dialogs left out."""
+    """Of one owner; for the writer's thread.
+
+    commits, rows, refused: transactions, rows, and dialogs that were left out, so far. left_out:
+    the dialogs of the last call that were.
+    """
 
     def __init__(self, database: Database, owner: str, monotonic: Callable[[], float]) -> None:
         self._database = database
@@ -31,6 +35,7 @@ class Transactions:
         self.commits = 0
         self.rows = 0
         self.refused = 0
+        self.left_out: list[Dialog] = []
 
     def write(self, cut: Cut, offset: float) -> Iterator[Written]:
         """Write ``cut``; each item is durable. Raises StorageError, the rest is unwritten then.
@@ -39,6 +44,7 @@ class Transactions:
         by halves and left out until it changes again: strangers write what stands in it, and it
         must not keep the others out.
         """
+        self.left_out = []
         todo = [(Changes.copies(cut.dialogs, offset), cut.gone, cut.old)]
         while todo:
             copies, gone, old = todo.pop()
@@ -74,6 +80,7 @@ class Transactions:
 
     def _refuse(self, dialog: Dialog, error: Exception) -> None:
         self.refused += 1
+        self.left_out.append(dialog)
         now = self._monotonic()
         if now - self._told_at >= 1.0:
             self._told_at = now

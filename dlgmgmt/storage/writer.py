@@ -25,7 +25,7 @@ from dlgmgmt.storage.rows import StoredDialog
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.status import StorageState, StorageStatus
 from dlgmgmt.storage.transactions import Transactions, Written
-from dlgmgmt.storage.waiters import Done, Waiters
+from dlgmgmt.storage.waiters import Done, Waiter, Waiters
 
 _LOG = logging.getLogger(__name__)
 
@@ -233,28 +233,8 @@ class Writer:
         owner = self.settings.owner
         records = [copy.record for copy in Changes.copies(left.dialogs, self._steady_offset())]
         ended = [Ended(owner, *place, *names) for place, names in left.gone.items()]
-        count = len(records) + len(ended)
-        if not count:
-            return 0
-        try:
-            path = rescue(self.settings.rescue_dir, owner, self._wall(), records, ended)
-        except OSError as error:
-            _LOG.critical(
-                "database: %d dialogs could be written neither to it nor to a file in %s: %s",
-                count,
-                self.settings.rescue_dir,
-                error.strerror,
-            )
-            return 0
-        self._rescued = count
-        _LOG.error(
-            "database: the changes of %d dialogs could not be written and are in %s:"
-            " write them with: dlgmgmt db restore %s",
-            count,
-            path,
-            path,
-        )
-        return count
+        self._rescued = rescue(self.settings.rescue_dir, owner, self._wall(), records, ended)
+        return self._rescued
 
     # -- the threads ---------------------------------------------------------------------------
 
@@ -308,10 +288,18 @@ class Writer:
                 self._waiters.expire(now, everybody=True)
             return min(max(self._outage.retry_at - self._monotonic(), 0.0), SWEEP)
         if waiting:
-            told = [each for each in waiting if not self._changes.waits(each[1].dialog)]
-            self._waiters.tell(told, durable=self.settings.mode != SHUTDOWN)
+            self._tell(waiting)
         self._expected = max(self._monotonic() - min(due, now), self._expected * 0.9)
         return self._after(asked)
+
+    def _tell(self, waiting: list[tuple[int, Waiter]]) -> None:
+        """Let those know whose dialog does not wait any more."""
+        over = [each for each in waiting if not self._changes.waits(each[1].dialog)]
+        left_out = self._transactions.left_out
+        if left_out or self.settings.mode == SHUTDOWN:
+            lost = [e for e in over if self.settings.mode == SHUTDOWN or e[1].dialog in left_out]
+            self._waiters.tell(lost, durable=False)
+        self._waiters.tell(over, durable=True)
 
     def _due(self, now: float) -> float:
         if self._stopping or self._asked != self._served:
