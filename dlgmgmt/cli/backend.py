@@ -70,6 +70,9 @@ class Backend(Protocol):
     def match_status(self, params: Mapping[str, str]) -> dict[str, Any]:
         """How that goes, as dlg.match_status answers."""
 
+    def database(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """As dlg.db_status, dlg.db_adopt or dlg.db_flush answers; raises NotAsExpected."""
+
     def trace(self, callid: str, after: int) -> list[Traced]:
         """Some messages with this Call-ID, those after the number ``after``; raises NotFound."""
 

@@ -14,6 +14,7 @@ from dlgmgmt import __version__
 from dlgmgmt.cli import render
 from dlgmgmt.cli.backend import Backend, BackendError, Tags, Unreachable
 from dlgmgmt.cli.codes import FAILED, INTERRUPTED, NOT_FOUND, OK, USAGE
+from dlgmgmt.cli.database import add_options, database
 from dlgmgmt.cli.http import HttpBackend, Identity
 from dlgmgmt.cli.kill import Order, kill
 from dlgmgmt.cli.match import EndMatch, add_filters, end_match, filters_of, query
@@ -24,7 +25,7 @@ DEFAULT_URL = "http://127.0.0.1:8080/RPC"
 _CODES = """\
 exit codes:
   0  done
-  1  the daemon was not reached, or did not answer as it should
+  1  the daemon was not reached, or did not answer as it should; db: not carried out (yet)
   2  wrong usage
   3  no such dialog, or no message of it is kept
   4  several dialogs match, or not as many as were expected: none is ended
@@ -176,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         help="longest time in which nothing more comes back (default: 3)",
     )
     add("stats", "count the calls by what they are doing")
+    add_options(add("db", "tell how the daemon's database is, or give it an order"))
     return parser
 
 
@@ -185,6 +187,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.command == "kill" and (options.ftag is None) != (options.ttag is None):
         parser.error("FTAG and TTAG go together")
+    if options.command == "db":
+        if (options.action == "adopt") != (options.owner is not None):
+            parser.error("OWNER goes with adopt")
+        options.timeout += options.wait
     if options.http is not None and options.fifo is not None:
         parser.error("--http and --fifo: one or the other")
     # A terminal that lacks a character gets its escape, not a traceback.
@@ -257,14 +263,7 @@ def _fifo(path: str, options: argparse.Namespace) -> Backend:
 def _run(options: argparse.Namespace, backend: Backend) -> int:
     match options.command:
         case "list":
-            dialogs = backend.dialogs()
-            if options.json:
-                lines = render.json_lines(dialogs)
-            else:
-                room = terminal_width(sys.stdout)
-                lines = iter(render.listing(dialogs, int(time.time()), room))
-            for line in lines:
-                print(line)
+            _list(options, backend)
         case "show":
             return _show(options, backend)
         case "trace":
@@ -290,9 +289,22 @@ def _run(options: argparse.Namespace, backend: Backend) -> int:
             return query(backend, params, as_json=options.json)
         case "end-match":
             return _end_match(options, backend)
+        case "db":
+            return database(backend, options)
         case _:
             _stats(options, backend)
     return OK
+
+
+def _list(options: argparse.Namespace, backend: Backend) -> None:
+    dialogs = backend.dialogs()
+    if options.json:
+        lines = render.json_lines(dialogs)
+    else:
+        room = terminal_width(sys.stdout)
+        lines = iter(render.listing(dialogs, int(time.time()), room))
+    for line in lines:
+        print(line)
 
 
 def _end_match(options: argparse.Namespace, backend: Backend) -> int:

@@ -112,6 +112,20 @@ class FifoBackend:
         others = {name: value for name, value in params.items() if name != "id"}
         return _sweep(self._named("dlg_match_status", others, params["id"]))
 
+    def database(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """See Backend; MI does not wait for the end of what was begun."""
+        named = {name: value for name, value in params.items() if name != "owner"}
+        owner = [params["owner"]] if "owner" in params else []
+        found: dict[str, Any] = {}
+        for node in self._named(f"dlg_db_{action}", named, *owner):
+            if isinstance(node, MiText):
+                raise BackendError(f"not a line of what was expected: {node.text[:80]}")
+            value = str(node.value or "")
+            found[node.name] = int(value) if value.isdecimal() and len(value) < 20 else value
+        if "done" in found:
+            found["done"] = bool(found["done"])
+        return found
+
     def _named(
         self, command: str, params: Mapping[str, str], *values: str
     ) -> list[MiNode | MiText]:

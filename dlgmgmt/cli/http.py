@@ -128,6 +128,10 @@ class HttpBackend:
         """See Backend."""
         return self._named("dlg.match_status", params)
 
+    def database(self, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """See Backend."""
+        return self._named(f"dlg.db_{action}", params)
+
     def _named(self, method: str, params: Mapping[str, str]) -> dict[str, Any]:
         try:
             result = self._request(method, dict(params))
