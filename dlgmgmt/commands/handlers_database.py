@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dlgmgmt.commands.binding import quoted
 from dlgmgmt.commands.context import Database
 from dlgmgmt.commands.errors import Failure, Refused
@@ -12,7 +14,9 @@ from dlgmgmt.commands.results_database import Adoption, DatabaseStatus, Flushed
 
 DEFAULT_WAIT = 30
 MAX_WAIT = 300
-MAX_OWNER = 64
+
+# As the configuration takes them; none for dialogs without an owner.
+_OWNER = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{0,64}")
 
 
 def status(call: Call) -> DatabaseStatus:
@@ -25,8 +29,10 @@ def adopt(call: Call) -> Working:
     """Take over the dialogs of another daemon; Refused as _database, and for a bad owner."""
     database = _database(call)
     owner = call.text("owner")
-    if len(owner) > MAX_OWNER or not owner.isprintable():
-        raise Refused(Failure.BAD_VALUE, f"owner has at most {MAX_OWNER} characters, all printable")
+    if not _OWNER.fullmatch(owner):
+        raise Refused(
+            Failure.BAD_VALUE, "owner is an RFC 3261 token of at most 64 characters, or empty"
+        )
     if owner == database.status().owner:
         raise Refused(Failure.BAD_VALUE, f"{quoted(owner)} is this daemon's own name")
     wait = bounded_number(call, "wait", DEFAULT_WAIT, 0, MAX_WAIT)

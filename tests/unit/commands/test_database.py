@@ -186,8 +186,10 @@ async def test_the_members_of_a_batch_fail_each_by_itself(desk: Desk, base: Base
     ("values", "what"),
     [
         (("one",), "'one' is this daemon's own name"),
-        (("x" * 65,), "owner has at most 64 characters, all printable"),
-        (("a\nb",), "owner has at most 64 characters, all printable"),
+        (("x" * 65,), "owner is an RFC 3261 token of at most 64 characters, or empty"),
+        (("a\nb",), "owner is an RFC 3261 token"),
+        (("../b",), "owner is an RFC 3261 token"),
+        (("two\n",), "owner is an RFC 3261 token"),
         (("two", -1), "wait"),
         (("two", 301), "wait"),
     ],
