@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from operator import itemgetter
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Select
+from sqlalchemy import Select, Table, delete
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
+from dlgmgmt.storage import statements as sql
 from dlgmgmt.storage.batch import Key, Row, WriteBatch
-from dlgmgmt.storage.rows import StoredDialog
+from dlgmgmt.storage.drivers import connect, is_drivers, target_of, told
+from dlgmgmt.storage.errors import RowsRefused, StorageError
+from dlgmgmt.storage.locks import OwnerLocks
+from dlgmgmt.storage.migrate import ensure
+from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.settings import StorageSettings
+from dlgmgmt.storage.tables import DIALOG_VARS, IN_COLUMNS, OUT_COLUMNS
+from dlgmgmt.storage.url import MYSQL, SQLITE, parse_url
 
 __all__ = ["Database", "Key", "Row", "StoredDialog", "WriteBatch"]
+
+_IDLE: Final = 20.0
+"""Seconds after which a connection is tried before it is used: something may have cut it."""
+
+_SIZES: Final = (256, 16, 1)
+_ALL: Final = 2**62
+_LEG: Final = 1 + len(IN_COLUMNS)
+_Result = TypeVar("_Result")
 
 
 class Database:
@@ -26,20 +44,36 @@ class Database:
     def __init__(self, settings: StorageSettings, *, lock: bool = True) -> None:
         self.settings = settings
         self.lock = lock
+        self.url = parse_url(settings.url)
+        self.reconnects = 0
+        self._target = target_of(settings, self.url)
+        self._statements = sql.statements_of(self._target.kind)
+        self._locks = OwnerLocks(self._target)
+        self._connection: DBAPIConnection | None = None
+        self._connected = False
+        self._used_at = 0.0
 
     def open(self) -> None:
         """Connect; tables are made or brought up to date, the owner is locked.
 
         Raises StorageError, OwnerTaken, SchemaError.
         """
-        raise NotImplementedError
+        if self.lock:
+            ensure(self._target, automatic=self.settings.upgrade)
+        self._run(lambda _: None)
+
+    def close(self) -> None:
+        """Give up the connection and its locks."""
+        self._drop()
+        self._locks.close()
 
     def write(self, batch: WriteBatch) -> None:
         """All of the batch in one transaction, or nothing and a StorageError.
 
-        The connection is dropped then; the next call makes a new one.
+        After RowsRefused the connection is still good; after any other it is dropped, and the next
+        call makes a new one.
         """
-        raise NotImplementedError
+        self._run(lambda cursor: self._write(cursor, batch))
 
     def read(
         self, owner: str | None, fetch_rows: int, *, after: int = 0
@@ -47,29 +81,267 @@ class Database:
         """The dialogs of an owner in the order of their ``id``, page by page; ``after`` an id.
 
         fetch_rows: dialogs of a page, 0 for all in one. Rows that are added meanwhile are left out.
+        Between two pages the connection is free for other calls.
         """
-        raise NotImplementedError
+        last = self.query(sql.last_id(owner))[0][0] or 0
+        has_variables = bool(self.query(sql.any_variable(owner)))
+        owned = owner is not None
+        page = self._statements.page(owned=owned)
+        page_vars = self._statements.page_vars(owned=owned)
+        count = fetch_rows or _ALL
+        while after < last:
+            values = page.values(owner=owner, after=after, last=last, count=count)
+            dialogs = _dialogs(self._select(page.text, values))
+            if not dialogs:
+                return
+            first, after = dialogs[0].in_id, dialogs[-1].in_id
+            if has_variables:
+                values = page_vars.values(owner=owner, first=first, last=after)
+                _add_variables(dialogs, self._select(page_vars.text, values))
+            yield dialogs
+            if len(dialogs) < count:
+                return
 
-    def query(self, statement: Select[Any]) -> list[tuple[Any, ...]]:
-        """What a SELECT finds, as plain tuples. Raises StorageError."""
-        raise NotImplementedError
+    def query(self, statement: Select[Any]) -> list[Row]:
+        """The rows of a SELECT."""
+        made = self._statements.sql(statement)
+        return self._select(made.text, made.values())
 
     def count(self, owner: str | None) -> int:
         """The dialogs of an owner; None: those without one, which Kamailio has written."""
-        raise NotImplementedError
+        count: int = self.query(sql.dialogs_of(owner))[0][0]
+        return count
 
     def owners(self) -> list[tuple[str | None, int]]:
         """Who has dialogs here, and how many."""
-        raise NotImplementedError
+        return [(owner, count) for owner, count in self.query(sql.all_owners())]
 
     def clear(self, owner: str | None) -> int:
         """Delete all rows of an owner; the number of dialogs."""
-        raise NotImplementedError
+        count = self.count(owner)
 
-    def take_owner(self, owner: str | None) -> AbstractContextManager[None]:
-        """Hold another owner's lock meanwhile; OwnerTaken if its daemon runs."""
-        raise NotImplementedError
+        def delete_all(cursor: DBAPICursor) -> None:
+            for table in sql.TABLES:
+                statement = self._statements.sql(delete(table).where(sql.owned(table, owner)))
+                cursor.execute(statement.text, statement.values())
 
-    def close(self) -> None:
-        """Give up the connection and its locks."""
-        raise NotImplementedError
+        self._run(delete_all)
+        return count
+
+    @contextmanager
+    def take_owner(self, owner: str | None) -> Iterator[None]:
+        """Hold another owner's lock meanwhile; OwnerTaken if its daemon runs.
+
+        If the connection is lost meanwhile, so is the lock: the next call fails then.
+        """
+        if owner is None or (self.lock and owner == self.settings.owner):
+            yield
+            return
+        connection = self._ready()
+        self._guarded(lambda: self._locks.take(connection, owner))
+        try:
+            yield
+        finally:
+            if connection is self._connection:
+                with suppress(StorageError):
+                    self._guarded(lambda: self._locks.release(connection, owner))
+
+    def _write(self, cursor: DBAPICursor, batch: WriteBatch) -> None:
+        known = self._statements
+        owner = self.settings.owner
+        for table, ids in batch.row_ids.items():
+            if ids:
+                cursor.executemany(known.delete_ids[table].text, [(row_id,) for row_id in ids])
+        if batch.deletes:
+            self._delete_keys(cursor, batch.deletes, sql.TABLES)
+        if batch.dialogs:
+            cursor.executemany(known.put_in.text, batch.dialogs)
+        if batch.legs_beyond:
+            cursor.executemany(
+                known.delete_beyond.text, [(owner, *beyond) for beyond in batch.legs_beyond]
+            )
+        if batch.legs:
+            cursor.executemany(known.put_out.text, batch.legs)
+        if batch.vars_replaced:
+            keys: list[Key] = [(owner, *key) for key in batch.vars_replaced]
+            self._delete_keys(cursor, keys, (DIALOG_VARS,))
+        if batch.vars:
+            cursor.executemany(known.add_var.text, batch.vars)
+
+    def _delete_keys(
+        self, cursor: DBAPICursor, keys: Sequence[Key], tables: Sequence[Table]
+    ) -> None:
+        unowned = [key[1:] for key in keys if key[0] is None]
+        if self._target.kind != MYSQL:
+            owned = [key for key in keys if key[0] is not None]
+            for table in tables:
+                place = sql.TABLES.index(table)
+                if owned:
+                    cursor.executemany(self._statements.delete_owned[place].text, owned)
+                if unowned:
+                    cursor.executemany(self._statements.delete_unowned[place].text, unowned)
+            return
+        by_owner: dict[str, list[int]] = {}
+        for key in keys:
+            if key[0] is not None:
+                by_owner.setdefault(key[0], []).extend(key[1:])
+        for table in tables:
+            place = sql.TABLES.index(table)
+            for owner, flat in by_owner.items():
+                self._delete_in_chunks(cursor, table, owner, flat)
+            if unowned:
+                cursor.executemany(self._statements.delete_unowned[place].text, unowned)
+
+    def _delete_in_chunks(
+        self, cursor: DBAPICursor, table: Table, owner: str, flat: list[int]
+    ) -> None:
+        done = 0
+        for size in _SIZES:
+            while len(flat) - done >= 2 * size:
+                values = (owner, *flat[done : done + 2 * size])
+                cursor.execute(self._statements.delete_many(table, size).text, values)
+                done += 2 * size
+
+    def _select(self, text: str, values: Sequence[object]) -> list[Row]:
+        def fetch(cursor: DBAPICursor) -> list[Row]:
+            cursor.execute(text, values)
+            return list(cursor.fetchall())
+
+        return self._run(fetch, begin=False)
+
+    def _run(self, work: Callable[[DBAPICursor], _Result], *, begin: bool = True) -> _Result:
+        """``work`` in a transaction of its own; without ``begin``, it only reads."""
+        connection = self._ready()
+
+        def transaction() -> _Result:
+            cursor = connection.cursor()
+            if begin and self._target.kind == SQLITE:
+                cursor.execute("BEGIN IMMEDIATE")
+            result = work(cursor)
+            cursor.close()
+            connection.commit()
+            return result
+
+        result = self._guarded(transaction)
+        self._used_at = time.monotonic()
+        return result
+
+    def _ready(self) -> DBAPIConnection:
+        """The connection, made if there is none, and tried if it has been idle."""
+        if self._connection is not None and time.monotonic() - self._used_at > _IDLE:
+            try:
+                cursor = self._connection.cursor()
+                cursor.execute("SELECT 1")
+                cursor.fetchall()
+                self._connection.commit()
+            except Exception as error:
+                self._drop()
+                if not is_drivers(error):
+                    raise
+        if self._connection is None:
+            self._guarded(self._connect)
+        assert self._connection is not None  # noqa: S101 - for the type checker
+        return self._connection
+
+    def _connect(self) -> None:
+        connection = connect(self._target)
+        try:
+            if self.lock:
+                self._locks.take(connection, self.settings.owner)
+        except BaseException:
+            with suppress(Exception):
+                connection.close()
+            raise
+        self.reconnects += self._connected
+        self._connected = True
+        self._connection = connection
+        self._used_at = time.monotonic()
+
+    def _guarded(self, work: Callable[[], _Result]) -> _Result:
+        """What a driver raises becomes a StorageError."""
+        try:
+            return work()
+        except StorageError:
+            raise
+        except Exception as error:
+            if not is_drivers(error):
+                self._drop()
+                raise
+            reason = told(error, self.url)
+            if not (isinstance(reason, RowsRefused) and self._undone()):
+                self._drop()
+            raise reason from None
+
+    def _undone(self) -> bool:
+        """Whether the transaction was taken back."""
+        if self._connection is None:
+            return False
+        try:
+            self._connection.rollback()
+        except Exception as error:
+            if not is_drivers(error):
+                raise
+            return False
+        return True
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # It may be broken in any way, and nobody is interested.
+            with suppress(Exception):
+                connection.close()
+
+
+def _dialogs(rows: list[Row]) -> list[StoredDialog]:
+    """Rows of the join: those of a dialog stand together."""
+    found: list[StoredDialog] = []
+    make = tuple.__new__
+    last = -1
+    for row in rows:
+        row_id = row[0]
+        leg_id = row[_LEG]
+        if row_id <= last:
+            if row_id < last:
+                # No database does so, but none has promised not to.
+                return _dialogs(sorted(rows, key=itemgetter(0)))
+            dialog = found[-1]
+            dialog.out_rows.append(row[_LEG + 1 :])
+            dialog.out_ids.append(leg_id)
+            continue
+        last = row_id
+        if leg_id is None:
+            found.append(StoredDialog(row[1:_LEG], [], [], row_id, [], []))
+        else:
+            fields: tuple[Any, ...] = (row[1:_LEG], [row[_LEG + 1 :]], [], row_id, [leg_id], [])
+            found.append(make(StoredDialog, fields))
+    for dialog in found:
+        if len(dialog.out_rows) > 1:
+            _sort_legs(dialog)
+    return found
+
+
+_LEG_NO: Final = OUT_COLUMNS.index("leg_no")
+
+
+def _sort_legs(dialog: StoredDialog) -> None:
+    """Own legs by their number, Kamailio's by their key."""
+
+    def place(leg: tuple[Row, int]) -> tuple[int, int]:
+        number = leg[0][_LEG_NO]
+        return number if isinstance(number, int) else -1, leg[1]
+
+    legs = sorted(zip(dialog.out_rows, dialog.out_ids, strict=True), key=place)
+    dialog.out_rows[:] = [row for row, _ in legs]
+    dialog.out_ids[:] = [row_id for _, row_id in legs]
+
+
+def _add_variables(dialogs: list[StoredDialog], rows: list[Row]) -> None:
+    by_key: dict[tuple[object, object], dict[int, Row]] = {}
+    for row in rows:
+        # Two dialogs with one key, which only Kamailio writes, bring each variable twice.
+        by_key.setdefault(row[2:4], {})[row[0]] = row[1:]
+    for dialog in dialogs:
+        found = by_key.get(dialog.in_row[1:3])
+        if found:
+            dialog.var_ids.extend(found)
+            dialog.var_rows.extend(found.values())

@@ -41,6 +41,12 @@ def split_routes(text: str) -> tuple[str, ...]:
     """The values of a route set; commas within quotes or angle brackets are parts of one."""
     if "," not in text:
         return (text,) if text else ()
+    count = text.count("<")
+    if text[0] == "<" and text[-1] == ">" and '"' not in text and count == text.count(">"):
+        # Nearly all of them: nothing but addresses.
+        values = text[1:-1].split(">, <")
+        if len(values) == count:
+            return tuple([f"<{value}>" for value in values])
     found: list[str] = []
     start = position = 0
     while position < len(text):

@@ -16,9 +16,13 @@ from dlgmgmt.storage.tables import IN_COLUMNS, OUT_COLUMNS, VAR_COLUMNS
 
 ANSWERED = frozenset({int(State.CONFIRMED), int(State.CONFIRMED_NA), int(State.CONCURRENT)})
 EARLY = frozenset({int(State.UNCONFIRMED), int(State.EARLY)})
-MAX_ID = 0xFFFFFFFF
-MAX_NUMBER = 2**53
-"""Of times and flags; all of it is far from there."""
+ID_BITS = 32
+NUMBER_BITS = 53
+"""Of times and flags; all of them are far from there."""
+
+SWITCH_BITS = 5
+MAX_ID = 2**ID_BITS - 1
+MAX_NUMBER = 2**NUMBER_BITS - 1
 
 MAX_CSEQ_DIGITS = 10
 
@@ -170,7 +174,7 @@ def checked_in(stored: StoredDialog, now: float, lifetime: int) -> Row:
         row.number("session_ts", 0),
         row.number("sflags", 0, most=MAX_ID),
         row.number("dflags", 0),
-        row.number("switches", 0, most=0x1F),
+        row.number("switches", 0, most=2**SWITCH_BITS - 1),
         row.optional("xdata"),
     )
 

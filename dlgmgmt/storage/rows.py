@@ -22,9 +22,11 @@ from dlgmgmt.storage.extras import (
 from dlgmgmt.storage.odd import (
     ANSWERED,
     EARLY,
+    ID_BITS,
     MAX_CSEQ_DIGITS,
-    MAX_ID,
     MAX_NUMBER,
+    NUMBER_BITS,
+    SWITCH_BITS,
     StoredDialog,
     checked_in,
     checked_leg,
@@ -46,7 +48,7 @@ def in_row(record: DialogRecord, owner: str) -> Row:
     """The row of ``dialog_in``."""
     r = record
     routes = ", ".join(r.caller_route_set) if r.caller_route_set else ""
-    texts = (
+    texts: tuple[str, ...] = (
         r.did,
         r.callid,
         r.from_tag,
@@ -184,116 +186,156 @@ def record_from(
     without legs: there is nothing to check in what is dropped anyway.
     """
     row = stored.in_row
-    if not _is_plain_in(row):
+    rows = stored.out_rows
+    if tuple(map(type, row)) != _PLAIN_IN:
         row = checked_in(stored, now, lifetime)
-    state = row[14]
+    # What follows is done for each of a hundred thousand calls before the daemon is ready.
+    (
+        _,
+        h_entry,
+        h_id,
+        did,
+        callid,
+        from_tag,
+        from_uri,
+        to_uri,
+        req_uri,
+        cseq,
+        contact,
+        routes,
+        bind_addr,
+        toroute,
+        state,
+        its_lifetime,
+        init_ts,
+        start_ts,
+        timeout,
+        session_ts,
+        sflags,
+        dflags,
+        switches,
+        xdata,
+    ) = row
+    if (
+        not callid
+        or not from_tag
+        or not h_id
+        or (h_entry | h_id) >> ID_BITS
+        or (its_lifetime | init_ts | start_ts | timeout | session_ts) >> NUMBER_BITS
+        or sflags >> ID_BITS
+        or dflags >> NUMBER_BITS
+        or switches >> SWITCH_BITS
+        or (state not in ANSWERED and state not in EARLY)
+        or not cseq.isdecimal()
+        or len(cseq) > MAX_CSEQ_DIGITS
+        or len("".join(row[3:14])) > _PLAIN_LENGTH
+    ):
+        # It says what is wrong, if it is not just long.
+        checked_in(stored, now, lifetime)
     if state in EARLY:
         legs: tuple[LegRecord, ...] = ()
-    elif len(stored.out_rows) == 1:
-        leg = stored.out_rows[0]
-        if not _is_plain_out(leg):
-            leg = checked_leg(leg, stored.out_ids[0], row, 0)
-        legs = (_leg(leg, stored.out_ids[0]),)
+    elif len(rows) == 1:
+        legs = (_leg(rows[0], stored.out_ids[0], row, 0),)
     else:
         legs = _legs(stored, row)
-    variables = tuple(map(checked_var, stored.var_rows, stored.var_ids)) if stored.var_rows else ()
-    routes = row[11]
-    switches = row[22]
+    var_rows = stored.var_rows
     plain = (
-        row[1],
-        row[2],
-        row[3],
+        h_entry,
+        h_id,
+        did,
         state,
-        row[4],
-        row[5],
-        row[6],
-        row[7],
-        row[8],
-        int(row[9]),
-        row[10],
+        callid,
+        from_tag,
+        from_uri,
+        to_uri,
+        req_uri,
+        int(cseq),
+        contact,
         split_routes(routes) if routes else (),
-        row[12],
-        row[15],
-        row[16],
-        row[17],
-        row[18],
-        row[19],
-        row[20],
-        row[21],
+        bind_addr,
+        its_lifetime,
+        init_ts,
+        start_ts,
+        timeout,
+        session_ts,
+        sflags,
+        dflags,
         switches & 1 == 1,
         switches & 2 == 2,
         switches >> _KEEPALIVE,
         switches & 4 == 4,
-        row[13],
+        toroute,
         (),
-        variables,
+        tuple(map(checked_var, var_rows, stored.var_ids)) if var_rows else (),
         (),
         legs,
     )
     record: DialogRecord = tuple.__new__(DialogRecord, plain)
-    return record if row[23] is None else _with_extras(record, row[23], stored.in_id)
+    return record if xdata is None else _with_extras(record, xdata, stored.in_id)
 
 
-def _is_plain_in(row: Row) -> bool:
-    if tuple(map(type, row)) != _PLAIN_IN:
-        return False
-    numbers = row[14:23]
-    state = row[14]
-    return bool(
-        row[4]
-        and row[5]
-        and (state in ANSWERED or state in EARLY)
-        and 0 <= row[1] <= MAX_ID
-        and 0 < row[2] <= MAX_ID
-        and min(numbers) >= 0
-        and max(numbers) <= MAX_NUMBER
-        and row[9].isdecimal()
-        and len(row[9]) <= MAX_CSEQ_DIGITS
-        and sum(map(len, row[3:14])) <= _PLAIN_LENGTH
-    )
-
-
-def _is_plain_out(row: Row) -> bool:
+def _leg(row: Row, row_id: int, dialog: Row, number: int) -> LegRecord:
+    """A leg. dialog: the row that it belongs to; number: its place among the legs."""
     if tuple(map(type, row)) != _PLAIN_OUT:
-        return False
-    numbers = row[11:18]
-    return bool(
-        row[5]
-        and min(numbers) >= 0
-        and max(numbers) <= MAX_NUMBER
-        and row[6].isdecimal()
-        and row[7].isdecimal()
-        and len(row[6]) <= MAX_CSEQ_DIGITS
-        and len(row[7]) <= MAX_CSEQ_DIGITS
-        and sum(map(len, row[3:11])) <= _PLAIN_LENGTH
-    )
-
-
-def _leg(row: Row, row_id: int) -> LegRecord:
-    routes = row[9]
+        row = checked_leg(row, row_id, dialog, number)
+    (
+        _,
+        _,
+        _,
+        _,
+        to_uri,
+        to_tag,
+        caller_cseq,
+        callee_cseq,
+        contact,
+        routes,
+        bind_addr,
+        _,
+        branch,
+        acked,
+        seen,
+        dflags,
+        confirmed_at,
+        session_end,
+        xdata,
+    ) = row
+    if (
+        not to_tag
+        or (branch | acked | seen | dflags) >> NUMBER_BITS
+        or not caller_cseq.isdecimal()
+        or not callee_cseq.isdecimal()
+        or len(caller_cseq) > MAX_CSEQ_DIGITS
+        or len(callee_cseq) > MAX_CSEQ_DIGITS
+        or not 0 <= confirmed_at <= MAX_NUMBER
+        or not 0 <= session_end <= MAX_NUMBER
+        or len("".join(row[3:11])) > _PLAIN_LENGTH
+    ):
+        checked_leg(row, row_id, dialog, number)
     plain = (
-        row[5],
-        row[4],
-        row[12],
-        int(row[6]),
-        int(row[7]),
-        row[14] != 0,
-        row[8],
+        to_tag,
+        to_uri,
+        branch,
+        int(caller_cseq),
+        int(callee_cseq),
+        seen != 0,
+        contact,
         split_routes(routes) if routes else (),
-        row[10],
-        row[13] != 0,
-        row[16],
-        row[17],
-        row[15],
+        bind_addr,
+        acked != 0,
+        confirmed_at,
+        session_end,
+        dflags,
         (0, 0),
         0,
         None,
     )
     leg: LegRecord = tuple.__new__(LegRecord, plain)
-    if row[18] is None:
-        return leg
+    return leg if xdata is None else _leg_with_extras(leg, xdata, row_id)
+
+
+def _leg_with_extras(leg: LegRecord, xdata: str, row_id: int) -> LegRecord:
     try:
-        extras = Extras(row[18])
+        extras = Extras(xdata)
         texts = extras.texts()
         routes = extras.routes()
         return leg._replace(
@@ -317,7 +359,7 @@ def _legs(stored: StoredDialog, dialog: Row) -> tuple[LegRecord, ...]:
         raise RowFault("dialog_in", stored.in_id, f"more than {MAX_LEGS} legs")
     legs: dict[str, LegRecord] = {}
     for number, (row, row_id) in enumerate(zip(stored.out_rows, stored.out_ids, strict=True)):
-        leg = _leg(row if _is_plain_out(row) else checked_leg(row, row_id, dialog, number), row_id)
+        leg = _leg(row, row_id, dialog, number)
         if leg.to_tag in legs:
             raise RowFault("dialog_out", row_id, "to_tag: another leg of the dialog has it")
         legs[leg.to_tag] = leg

@@ -8,6 +8,8 @@ upsert takes one from the sequence, and 32 bits of them last for weeks.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -35,7 +37,11 @@ NUMBER = BigInteger()
 # SQLite numbers rows by itself only where the type is INTEGER by name.
 KEY = BigInteger().with_variant(Integer(), "sqlite")
 # Names are compared byte by byte; SQLite and PostgreSQL do so anyway.
-OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+OPTIONS: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
 
 
 def _key() -> Column[int]:

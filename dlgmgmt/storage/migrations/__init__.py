@@ -1,0 +1,1 @@
+"""How the tables have grown: alembic's environment, and one module a version."""

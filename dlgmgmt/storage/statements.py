@@ -1,0 +1,216 @@
+"""The SQL, made with SQLAlchemy Core and compiled once for each kind of database.
+
+Rows are given to the driver as tuples: what Core does for each row would take longer than the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.expression import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
+
+from dlgmgmt.storage.drivers import dialect_of
+from dlgmgmt.storage.tables import (
+    DIALOG_IN,
+    DIALOG_OUT,
+    DIALOG_VARS,
+    IN_COLUMNS,
+    OUT_COLUMNS,
+    VAR_COLUMNS,
+)
+from dlgmgmt.storage.url import MYSQL, SQLITE
+
+TABLES = (DIALOG_IN, DIALOG_OUT, DIALOG_VARS)
+_KEY = ("hash_entry", "hash_id")
+
+
+class Sql(NamedTuple):
+    """Text for the driver, and the names of its parameters in the order of their places.
+
+    constants: the values of those that are the statement's own.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    constants: dict[str, object]
+
+    def values(self, **values: object) -> tuple[object, ...]:
+        """The parameters of one execution."""
+        known = self.constants | values
+        return tuple([known[name] for name in self.names])
+
+
+class Statements:
+    """All that is said to one kind of database."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._dialect: Dialect = dialect_of(kind)
+        self.put_in = self._upsert(DIALOG_IN, (*IN_COLUMNS[:3],), IN_COLUMNS)
+        self.put_out = self._upsert(DIALOG_OUT, (*OUT_COLUMNS[:3], "leg_no"), OUT_COLUMNS)
+        self.add_var = self.sql(insert(DIALOG_VARS).values(_parameters(VAR_COLUMNS)))
+        # In the order of Key.
+        self.delete_owned = [self._delete(table, owned=True) for table in TABLES]
+        self.delete_unowned = [self._delete(table, owned=False) for table in TABLES]
+        self.delete_beyond = self.sql(
+            delete(DIALOG_OUT).where(
+                *_keys(DIALOG_OUT, owned=True), DIALOG_OUT.c.leg_no >= _number("leg_no")
+            )
+        )
+        self.delete_ids = {
+            table.name: self.sql(delete(table).where(table.c.id == _number("id")))
+            for table in TABLES
+        }
+        self._sized: dict[tuple[str, int], Sql] = {}
+
+    def sql(self, statement: ClauseElement) -> Sql:
+        """Compile it."""
+        compiled: Any = statement.compile(
+            dialect=self._dialect, compile_kwargs={"render_postcompile": True}
+        )
+        return Sql(str(compiled), tuple(compiled.positiontup or ()), compiled.params)
+
+    def _upsert(self, table: Table, key: Sequence[str], columns: tuple[str, ...]) -> Sql:
+        values = _parameters(columns)
+        changed = [name for name in columns if name not in key]
+        if self._kind == MYSQL:
+            replace = mysql.insert(table).values(values)
+            statement: ClauseElement = replace.on_duplicate_key_update(
+                {name: replace.inserted[name] for name in changed}
+            )
+        else:
+            make = sqlite.insert if self._kind == SQLITE else postgresql.insert
+            put = make(table).values(values)
+            statement = put.on_conflict_do_update(
+                index_elements=list(key), set_={name: put.excluded[name] for name in changed}
+            )
+        sql = self.sql(statement)
+        if sql.names != columns:
+            raise AssertionError(f"{table.name}: {sql.names}")
+        return sql
+
+    def _delete(self, table: Table, *, owned: bool) -> Sql:
+        return self.sql(delete(table).where(*_keys(table, owned=owned)))
+
+    def delete_many(self, table: Table, size: int) -> Sql:
+        """For MariaDB, whose driver would ask once for each: owner, then ``size`` pairs of ids."""
+        found = self._sized.get((table.name, size))
+        if found is None:
+            pairs = [(_number(f"e{n}"), _number(f"i{n}")) for n in range(size)]
+            keys = tuple_(table.c.hash_entry, table.c.hash_id).in_([tuple_(*p) for p in pairs])
+            found = self.sql(delete(table).where(table.c.owner == bindparam("owner"), keys))
+            self._sized[table.name, size] = found
+        return found
+
+    def page(self, *, owned: bool) -> Sql:
+        """Dialogs with their legs: owner, after, last, count.
+
+        The join keeps the order of the page, which to ask for would mean to sort it once more.
+        """
+        row = DIALOG_IN.c
+        owner: ColumnElement[Any] = row.owner
+        if self._kind == SQLITE:
+            # Not by the index of owners: each page would sort all of the owner's rows.
+            owner = UnaryExpression(row.owner, operator=custom_op("+"), type_=row.owner.type)
+        some = (
+            select(row.id, *(row[name] for name in IN_COLUMNS))
+            .where(_is_owner(owner, owned=owned), row.id > _number("after"))
+            .where(row.id <= _number("last"))
+            .order_by(row.id)
+            .limit(_number("count"))
+            .subquery("page")
+        )
+        leg = DIALOG_OUT.c
+        same = [leg[name] == some.c[name] for name in _KEY]
+        joined = some.outerjoin(DIALOG_OUT, and_(_is_owner(leg.owner, owned=owned), *same))
+        return self.sql(
+            select(
+                *some.c, leg.id.label("leg_id"), *(leg[n].label(f"leg_{n}") for n in OUT_COLUMNS)
+            ).select_from(joined)
+        )
+
+    def page_vars(self, *, owned: bool) -> Sql:
+        """Variables of the dialogs with ids from ``first`` to ``last``."""
+        row, var = DIALOG_IN.c, DIALOG_VARS.c
+        same = [var[name] == row[name] for name in _KEY]
+        joined = DIALOG_IN.join(DIALOG_VARS, and_(_is_owner(var.owner, owned=owned), *same))
+        return self.sql(
+            select(var.id, *(var[name] for name in VAR_COLUMNS))
+            .select_from(joined)
+            .where(
+                _is_owner(row.owner, owned=owned),
+                row.id >= _number("first"),
+                row.id <= _number("last"),
+            )
+            .order_by(var.id)
+        )
+
+
+@cache
+def statements_of(kind: str) -> Statements:
+    """They are compiled once a process."""
+    return Statements(kind)
+
+
+def owned(table: Table, owner: str | None) -> ColumnElement[bool]:
+    """The rows of an owner; None: those without one."""
+    return table.c.owner.is_(None) if owner is None else table.c.owner == owner
+
+
+def last_id(owner: str | None) -> Select[Any]:
+    """Up to where an owner's dialogs are read."""
+    return select(func.max(DIALOG_IN.c.id)).where(owned(DIALOG_IN, owner))
+
+
+def any_variable(owner: str | None) -> Select[Any]:
+    """A row, if an owner has variables."""
+    return select(DIALOG_VARS.c.id).where(owned(DIALOG_VARS, owner)).limit(1)
+
+
+def dialogs_of(owner: str | None) -> Select[Any]:
+    """How many an owner has."""
+    return select(func.count()).select_from(DIALOG_IN).where(owned(DIALOG_IN, owner))
+
+
+def all_owners() -> Select[Any]:
+    """Each owner and his number of dialogs."""
+    owner = DIALOG_IN.c.owner
+    return select(owner, func.count()).group_by(owner).order_by(owner)
+
+
+def _number(name: str) -> Any:
+    return bindparam(name, type_=BigInteger())
+
+
+def _parameters(columns: tuple[str, ...]) -> dict[str, Any]:
+    return {name: bindparam(name) for name in columns}
+
+
+def _is_owner(column: ColumnElement[Any], *, owned: bool) -> ColumnElement[bool]:
+    return column == bindparam("owner") if owned else column.is_(None)
+
+
+def _keys(table: Table, *, owned: bool) -> list[ColumnElement[bool]]:
+    return [
+        _is_owner(table.c.owner, owned=owned),
+        *(table.c[name] == bindparam(name) for name in _KEY),
+    ]
