@@ -11,10 +11,10 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from dlgmgmt.dialog.journal import Journal
 from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.storage.bell import Bell
 from dlgmgmt.storage.changes import Changes, Cut
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import StorageError
@@ -42,22 +42,6 @@ _GIVE_WAY = 0.001
 _STEADY = 0.05
 
 
-class Alarm(Protocol):
-    """What the thread waits on: threading.Event."""
-
-    def set(self) -> None:
-        """End the wait."""
-
-    def is_set(self) -> bool:
-        """Whether the next wait ends at once."""
-
-    def clear(self) -> None:
-        """Let the next wait last."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, or for so many seconds."""
-
-
 class Writer:
     """Writes what ``journal`` holds to ``database``, which is its own from :meth:`start` on.
 
@@ -74,14 +58,14 @@ class Writer:
         wall: Callable[[], float],
         monotonic: Callable[[], float],
         answered: Callable[[], Iterator[list[Dialog]]] | None = None,
-        alarm: Alarm | None = None,
+        alarm: Bell | None = None,
     ) -> None:
         self.settings = settings
         self._database = database
         self._wall = wall
         self._monotonic = monotonic
         self._answered = answered
-        self._alarm: Alarm = alarm if alarm is not None else threading.Event()
+        self._alarm = alarm if alarm is not None else Bell()
         self._changes = Changes(journal)
         self._transactions = Transactions(database, settings.owner, monotonic)
         self._waiters = Waiters()
@@ -99,7 +83,7 @@ class Writer:
         self._stopping = self._finished = False
         self._rescued = 0
         self._threads: list[threading.Thread] = []
-        self._watch_alarm = threading.Event()
+        self._watch_alarm = Bell()
         journal.wake = self._wake
 
     # -- for any thread ------------------------------------------------------------------------
@@ -248,14 +232,12 @@ class Writer:
                 delay = SWEEP
             if not self._finished:
                 alarm.wait(delay)
-                alarm.clear()
         self._database.close()
 
     def _run_watch(self) -> None:
         pause = min(WATCH, self.settings.sync_timeout / 4) if self.settings.sync_confirm else WATCH
         while not self._finished:
             self._watch_alarm.wait(pause)
-            self._watch_alarm.clear()
             self.watch(self._monotonic())
 
     def watch(self, now: float) -> None:
