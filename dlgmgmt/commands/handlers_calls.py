@@ -14,9 +14,8 @@ from dlgmgmt.commands.registry import Call
 from dlgmgmt.commands.results import Alive, AllOrdered, BridgeList, BridgeOrdered, StateSet
 from dlgmgmt.commands.waiting import OPERATOR_REASON
 from dlgmgmt.dialog.errors import NoSuchDialog
-from dlgmgmt.dialog.forced import ANSWERED
 from dlgmgmt.dialog.model import Dialog
-from dlgmgmt.dialog.states import State
+from dlgmgmt.dialog.states import ANSWERED, State
 from dlgmgmt.sip.calls import check_address
 
 _WANTED = {

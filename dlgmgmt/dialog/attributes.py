@@ -40,7 +40,7 @@ class Attributes(Store):
             else:
                 found[key] = value
             dialog.variables = tuple(found.items())
-            dialog.snapshot = None
+            dialog.touch()
 
     def get_var(self, dialog: Dialog, key: str) -> str | None:
         """A variable's value, None if it is unset."""
@@ -59,14 +59,14 @@ class Attributes(Store):
         bit = _bit(number)
         with dialog.entry.lock:
             dialog.sflags |= bit
-            dialog.snapshot = None
+            dialog.touch()
 
     def reset_flag(self, dialog: Dialog, number: int) -> None:
         """Clear flag 0 to 31 (manual 6.7); ValueError for another number."""
         bit = _bit(number)
         with dialog.entry.lock:
             dialog.sflags &= ~bit
-            dialog.snapshot = None
+            dialog.touch()
 
     def is_flag_set(self, dialog: Dialog, number: int) -> bool:
         """Whether flag 0 to 31 is set (manual 6.5); ValueError for another number."""
@@ -87,7 +87,7 @@ class Attributes(Store):
             if dialog.state is State.DELETED:
                 return
             dialog.lifetime = seconds
-            dialog.snapshot = None
+            dialog.touch()
             if dialog.state in (State.CONFIRMED, State.CONCURRENT):
                 self.arm(dialog, seconds)
             elif dialog.state is State.CONFIRMED_NA:
@@ -100,22 +100,25 @@ class Attributes(Store):
             raise ValueError(f"a route's name has at most {MAX_KEY} characters")
         with dialog.entry.lock:
             dialog.toroute = name
-            dialog.snapshot = None
+            dialog.touch()
 
     def set_timeout_bye(self, dialog: Dialog, on: bool) -> None:  # noqa: FBT001 - one of a family
         """Whether the timeout sends BYE to both sides though ``send_bye`` is off."""
         with dialog.entry.lock:
             dialog.timeout_bye = on
+            dialog.mark()
 
     def set_timeout_noreset(self, dialog: Dialog, on: bool) -> None:  # noqa: FBT001 - as above
         """Whether requests within this dialog leave its timeout alone."""
         with dialog.entry.lock:
             dialog.timeout_noreset = on
+            dialog.mark()
 
     def set_keepalive(self, dialog: Dialog, caller: bool, callee: bool) -> None:  # noqa: FBT001
         """Have keep-alives sent to these sides besides those that were marked before."""
         with dialog.entry.lock:
             dialog.keepalive |= (CALLER if caller else 0) | (CALLEE if callee else 0)
+            dialog.mark()
 
     # -- finding ---------------------------------------------------------------------------------
 

@@ -31,8 +31,9 @@ MAX_LINE = 1024
 
 
 class DlgCb(enum.IntFlag):
-    """Types of callbacks; several may be registered at once, CREATED alone.
+    """Types of callbacks; several may be registered at once, CREATED and LOADED without others.
 
+    LOADED is not in the manual: a dialog of an earlier run has been read from the database.
     RPC_CONTEXT is another name of MI_CONTEXT, for the context is the same on every interface.
     """
 
@@ -50,7 +51,11 @@ class DlgCb(enum.IntFlag):
     MI_CONTEXT = 2048
     RPC_CONTEXT = 2048
     SPIRALED = 4096
+    LOADED = 8192
 
+
+# Of dialogs that nobody could know before.
+_GENERAL = DlgCb.CREATED | DlgCb.LOADED
 
 _TYPE_OF = {
     EventType.CREATED: DlgCb.CREATED,
@@ -67,6 +72,7 @@ _TYPE_OF = {
     EventType.RESPONSE_FWDED: DlgCb.RESPONSE_FWDED,
     EventType.RESPONSE_WITHIN: DlgCb.RESPONSE_WITHIN,
     EventType.SPIRALED: DlgCb.SPIRALED,
+    EventType.LOADED: DlgCb.LOADED,
 }
 _ALL = reduce(or_, DlgCb)
 
@@ -187,10 +193,10 @@ class Callbacks:
     ) -> bool:
         """Call ``callback(dialog, type, params)`` when something of ``types`` happens.
 
-        dialog: None for CREATED, which is registered alone. free: called with ``param`` once, when
-        the dialog has left the table. Returns False for a dialog that has left already; then
-        ``free`` is called at once. Raises ValueError for types that do not go together, and at
-        MAX_CALLBACKS.
+        dialog: None for CREATED and LOADED, which go with no others. free: called with ``param``
+        once, when the dialog has left the table. Returns False for a dialog that has left already;
+        then ``free`` is called at once. Raises ValueError for types that do not go together, and
+        at MAX_CALLBACKS.
         """
         return self._register(self._own, dialog, types, callback, param, free)
 
@@ -206,10 +212,11 @@ class Callbacks:
         types = DlgCb(types)
         if not types or int(types) & ~int(_ALL):
             raise ValueError(f"{int(types)} is no type of callback")
-        if bool(types & DlgCb.CREATED) != (dialog is None) or (
-            types & DlgCb.CREATED and types != DlgCb.CREATED
-        ):
-            raise ValueError("DLGCB_CREATED is registered alone and for no dialog, others for one")
+        if bool(types & _GENERAL) != (dialog is None) or (types & _GENERAL and types & ~_GENERAL):
+            raise ValueError(
+                "DLGCB_CREATED is registered alone or with DLGCB_LOADED, and for no dialog; "
+                "others for one"
+            )
         entry = _Registration(types, callback, param, free)
         self._hear(types)
         if dialog is None:
@@ -310,7 +317,7 @@ class Callbacks:
 
     def _registered(self, dialog: Dialog, kind: DlgCb) -> Iterator[_Registration]:
         with self._lock:
-            found = self._created if kind is DlgCb.CREATED else self._of.get(dialog, ())
+            found = self._created if kind in _GENERAL else self._of.get(dialog, ())
         return (entry for entry in found if entry.types & kind)
 
     def _on_event(self, event: DialogEvent) -> None:

@@ -45,6 +45,12 @@ class Counters:
             self.processed += 1
             return True
 
+    def restored(self, state: State) -> None:
+        """Count a dialog that was there before the start; it was processed then."""
+        with self._lock:
+            self._total += 1
+            self._states[state] += 1
+
     def is_full(self, limit: int) -> bool:
         """Whether ``limit`` dialogs exist."""
         return self._total >= limit

@@ -10,6 +10,9 @@ from __future__ import annotations
 MAX_CSEQ = 2**31 - 1
 """RFC 3261 8.1.1.5."""
 
+ShiftState = tuple[tuple[tuple[int, int], ...], int, int, int]
+"""What a Shift consists of: its moves, the oldest one's base, the last number sent, the floor."""
+
 MAX_STEPS = 8
 """Moves that stay known: a late ACK needs the one of its INVITE, and none is later than that."""
 
@@ -26,6 +29,24 @@ class Shift:
         self._last = 0
         # Up to here every sent number was the daemon's: the party had not sent anything.
         self._floor = -1
+
+    def state(self) -> ShiftState:
+        """What it consists of."""
+        return tuple(self._steps), self._base, self._last, self._floor
+
+    @classmethod
+    def restored(cls, state: ShiftState) -> Shift:
+        """The one that ``state`` came of; ValueError for what none consists of."""
+        steps, base, last, floor = state
+        pairs = [(after, shift) for after, shift in steps]
+        numbers = [number for pair in pairs for number in pair]
+        if len(pairs) > MAX_STEPS or not all(-1 <= each <= MAX_CSEQ for each in numbers):
+            raise ValueError("moves of CSeq numbers that cannot be")
+        if sorted(pairs) != pairs or not (0 <= base <= MAX_CSEQ and 0 <= last <= 2 * MAX_CSEQ):
+            raise ValueError("moves of CSeq numbers that cannot be")
+        shift = cls()
+        shift._steps, shift._base, shift._last, shift._floor = pairs, base, last, floor
+        return shift
 
     @property
     def total(self) -> int:
@@ -80,6 +101,10 @@ class Shifts:
 
     __slots__ = ("callee", "caller")
 
-    def __init__(self) -> None:
-        self.caller = Shift()
-        self.callee = Shift()
+    def __init__(self, caller: Shift | None = None, callee: Shift | None = None) -> None:
+        self.caller = caller or Shift()
+        self.callee = callee or Shift()
+
+    def state(self) -> tuple[ShiftState, ShiftState]:
+        """What both consist of."""
+        return self.caller.state(), self.callee.state()

@@ -11,7 +11,10 @@ from dlgmgmt.dialog.states import State
 
 
 class EventType(Enum):
-    """Kinds of dialog events; the names follow the manual's callback types (part 2, 1.1)."""
+    """Kinds of dialog events; the names follow the manual's callback types (part 2, 1.1).
+
+    LOADED: a dialog that was stored is back in the table.
+    """
 
     CREATED = "created"
     EARLY = "early"
@@ -27,6 +30,7 @@ class EventType(Enum):
     EXPIRED = "expired"
     SPIRALED = "spiraled"
     DESTROYED = "destroyed"
+    LOADED = "loaded"
 
 
 class DialogEvent(NamedTuple):

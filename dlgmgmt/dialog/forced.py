@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog
-from dlgmgmt.dialog.states import Event, State
+from dlgmgmt.dialog.states import ANSWERED, Event, State
 from dlgmgmt.dialog.table import DialogTable
 
 REASON = "set_state"
-
-ANSWERED = frozenset({State.CONFIRMED, State.CONFIRMED_NA, State.CONCURRENT})
 
 
 def force(table: DialogTable, dialog: Dialog, wanted: State) -> bool:

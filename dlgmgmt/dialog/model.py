@@ -11,7 +11,8 @@ from enum import Enum
 
 from dlgmgmt.dialog.cseq import Shifts
 from dlgmgmt.dialog.did import encode_did
-from dlgmgmt.dialog.states import State
+from dlgmgmt.dialog.journal import Journal
+from dlgmgmt.dialog.states import ANSWERED, State
 from dlgmgmt.dialog.views import (
     DialogView,
     EndedLeg,
@@ -39,12 +40,14 @@ class Direction(Enum):
 class Entry:
     """One hash entry: the dialogs whose Call-ID falls here, and the lock that guards them."""
 
-    __slots__ = ("by_callid", "by_id", "index", "lock", "next_id")
+    __slots__ = ("by_callid", "by_id", "index", "journal", "lock", "next_id")
 
     def __init__(self, index: int, first_id: int) -> None:
         self.index = index
         self.next_id = first_id
         self.lock = threading.Lock()
+        # Who is told of changes that are to be stored, if dialogs are.
+        self.journal: Journal | None = None
         self.by_id: dict[int, Dialog] = {}
         self.by_callid: dict[str, list[Dialog]] = {}
 
@@ -215,8 +218,9 @@ class Dialog:
     """A dialog; see :class:`~dlgmgmt.dialog.views.DialogView` for the fields that are shown.
 
     holds: transactions that still need it. snapshot: the copy that was listed last; every change of
-    what is shown sets it to None. transaction: the SIP engine's own handle on the
-    INVITE. fix_contact: the engine notes in the call's Contacts where they really are.
+    what is shown gives it up (``touch``). transaction: the SIP engine's own handle on the INVITE.
+    fix_contact: the engine notes in the call's Contacts where they really are. dirty: it is in the
+    journal. stored: None while it is not stored, else what whoever stores it remembers of it.
     """
 
     __slots__ = (
@@ -226,6 +230,7 @@ class Dialog:
         "callid",
         "dflags",
         "did",
+        "dirty",
         "end_ts",
         "entry",
         "first_req_cseq",
@@ -248,6 +253,7 @@ class Dialog:
         "snapshot",
         "start_ts",
         "state",
+        "stored",
         "termination",
         "timeout",
         "timeout_bye",
@@ -302,6 +308,25 @@ class Dialog:
         self.termination: Termination | None = None
         self.transaction: object | None = None
         self.fix_contact = False
+        self.dirty = False
+        self.stored: object | None = None
+
+    def touch(self) -> None:
+        """What is shown of the dialog changes. Entry lock held."""
+        self.snapshot = None
+        if self.entry.journal is not None:
+            self.mark()
+
+    def mark(self) -> None:
+        """What is stored of the dialog changes. Entry lock held.
+
+        Of a dialog that rings nothing is, nor of one that ends before it was stored.
+        """
+        journal = self.entry.journal
+        if journal is None or self.dirty or (self.stored is None and self.state not in ANSWERED):
+            return
+        self.dirty = True
+        journal.add(self)
 
     def confirmed_legs(self) -> list[OutLeg]:
         """The legs that were answered and not hung up, in the order in which they appeared."""

@@ -91,12 +91,27 @@ class Profiles:
             if len(dialog.profiles) >= MAX_INSERTIONS:
                 raise ProfileLimit(f"a dialog in more than {MAX_INSERTIONS} profiles")
             dialog.profiles += (key,)
-            dialog.snapshot = None
+            dialog.touch()
             with self._lock:
                 members = self._members.setdefault(key, {})
                 members[dialog] = members.get(dialog, 0) + 1
                 self._by_value[key] = self._by_value.get(key, 0) + 1
                 self._totals[name] += 1
+
+    def join(self, dialog: Dialog, keys: tuple[tuple[str, str | None], ...]) -> None:
+        """Put a dialog that is being restored into its profiles. Entry lock held.
+
+        Those that are not configured any more are declared: else it would leave them unnoticed.
+        """
+        with self._lock:
+            for key in keys:
+                name, value = key
+                self._has_value.setdefault(name, value is not None)
+                members = self._members.setdefault(key, {})
+                members[dialog] = members.get(dialog, 0) + 1
+                self._by_value[key] = self._by_value.get(key, 0) + 1
+                self._totals[name] = self._totals.get(name, 0) + 1
+        dialog.profiles = keys
 
     def remove(self, dialog: Dialog, name: str, value: str | None) -> bool:
         """Take one insertion back; False if there was none. Raises NoSuchProfile."""
@@ -106,7 +121,7 @@ class Profiles:
                 return False
             at = dialog.profiles.index(key)
             dialog.profiles = dialog.profiles[:at] + dialog.profiles[at + 1 :]
-            dialog.snapshot = None
+            dialog.touch()
             self._forget(dialog, (key,))
         return True
 

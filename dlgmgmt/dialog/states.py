@@ -35,6 +35,8 @@ class State(IntEnum):
     CONCURRENT = 7
 
 
+ANSWERED = frozenset({State.CONFIRMED, State.CONFIRMED_NA, State.CONCURRENT})
+
 STATE_NAMES = MappingProxyType(
     {
         State.UNCONFIRMED: "unconfirmed",

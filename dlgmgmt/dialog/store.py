@@ -77,7 +77,7 @@ class Store:
                 self.monotonic() + seconds, lambda: self.on_expiry(dialog)
             )
         dialog.timeout = int(self.wall() + seconds)
-        dialog.snapshot = None
+        dialog.touch()
 
     def disarm(self, dialog: Dialog) -> None:
         """Stop the dialog's timers. Entry lock held."""
@@ -86,7 +86,7 @@ class Store:
             self._wheel.cancel(dialog.timer)
         dialog.timer = None
         dialog.timeout = 0
-        dialog.snapshot = None
+        dialog.touch()
 
     def ack_left(self, dialog: Dialog) -> float | None:
         """Seconds until ``noack_timeout`` ends the wait for an ACK, None if none is awaited.
@@ -131,12 +131,14 @@ class Store:
             self._wheel.cancel(dialog.limit)
         dialog.limit = None
         dialog.session_ts = 0
+        dialog.touch()
 
     def _limit(self, dialog: Dialog, seconds: float, fire: Callable[[], None]) -> None:
         with self._wheel_lock:
             self._wheel.cancel(dialog.limit)
             dialog.limit = self._wheel.set(self.monotonic() + seconds, fire)
         dialog.session_ts = 0
+        dialog.touch()
 
     def due(self) -> list[Callable[[], None]]:
         """The timeouts that have come; the caller runs them, holding no lock."""

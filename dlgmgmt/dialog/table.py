@@ -18,11 +18,12 @@ from dlgmgmt.dialog.counters import Counters
 from dlgmgmt.dialog.did import decode_did
 from dlgmgmt.dialog.errors import TableFull
 from dlgmgmt.dialog.events import DialogEvent, EventType, Listener
+from dlgmgmt.dialog.journal import Journal
 from dlgmgmt.dialog.model import Dialog, DialogInit, Direction, Entry, OutLeg, Termination
 from dlgmgmt.dialog.orders import OrderLog
 from dlgmgmt.dialog.profiles import Profiles
 from dlgmgmt.dialog.settings import DialogSettings
-from dlgmgmt.dialog.states import Event, IllegalEvent, State, next_state
+from dlgmgmt.dialog.states import ANSWERED, Event, IllegalEvent, State, next_state
 from dlgmgmt.dialog.views import DialogView, Snapshot, TableCounts, TerminationView
 
 _LOG = logging.getLogger(__name__)
@@ -242,16 +243,39 @@ class DialogTable(Attributes):
         if not self.counters.reserve(self.settings.max_dialogs):
             msg = f"{self.settings.max_dialogs} dialogs exist"
             raise TableFull(msg)
+        dialog = Dialog(entry, self.free_id(entry), init, self.wall())
+        dialog.holds = 1
+        self.limit_ringing(dialog)
+        entry.by_id[dialog.h_id] = dialog
+        entry.by_callid.setdefault(init.callid, []).append(dialog)
+        return dialog
+
+    @staticmethod
+    def free_id(entry: Entry) -> int:
+        """A number that no dialog of ``entry`` has. Entry lock held."""
         h_id = entry.next_id
         while h_id in entry.by_id:
             h_id = h_id % _MAX_ID + 1
         entry.next_id = h_id % _MAX_ID + 1
-        dialog = Dialog(entry, h_id, init, self.wall())
-        dialog.holds = 1
-        self.limit_ringing(dialog)
-        entry.by_id[h_id] = dialog
-        entry.by_callid.setdefault(init.callid, []).append(dialog)
-        return dialog
+        return h_id
+
+    def put(self, dialog: Dialog) -> None:
+        """Take in a dialog that was made elsewhere, and count it. Entry lock held."""
+        entry = dialog.entry
+        entry.by_id[dialog.h_id] = dialog
+        entry.by_callid.setdefault(dialog.callid, []).append(dialog)
+        self.counters.restored(dialog.state)
+
+    def use_journal(self, journal: Journal | None) -> None:
+        """Tell ``journal`` from now on which dialogs have changed what is stored of them."""
+        for entry in self._entries:
+            with entry.lock:
+                entry.journal = journal
+
+    def iter_answered(self) -> Iterator[list[Dialog]]:
+        """The answered dialogs themselves, batch by batch."""
+        for pairs in self._iter(_with_state):
+            yield [dialog for dialog, state in pairs if state in ANSWERED]
 
     @staticmethod
     def _live(entry: Entry, callid: str, from_tag: str) -> Dialog | None:
@@ -332,7 +356,6 @@ class DialogTable(Attributes):
     def change(self, dialog: Dialog, event: Event) -> State:
         """Apply ``event``; raises IllegalEvent (and counts it). Entry lock held."""
         old = dialog.state
-        dialog.snapshot = None
         try:
             new = next_state(old, event)
         except IllegalEvent:
@@ -346,7 +369,14 @@ class DialogTable(Attributes):
                 self.disarm(dialog)
                 self.profiles.leave(dialog)
                 self.limit_end(dialog)
+        # By its state a dialog is known to be worth storing, or to have ended.
+        dialog.touch()
         return new
+
+
+def _with_state(dialog: Dialog) -> tuple[Dialog, State]:
+    """A dialog and its state. Entry lock held."""
+    return dialog, dialog.state
 
 
 def _pair(dialog: Dialog) -> tuple[Dialog, DialogView]:

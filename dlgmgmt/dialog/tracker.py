@@ -80,7 +80,7 @@ class Tracker:
         with dialog.entry.lock:
             if dialog.state is State.DELETED:
                 return None
-            dialog.snapshot = None
+            dialog.touch()
             leg = dialog.legs.get(reply.to_tag)
             if reply.code == EARLY_ENDED:
                 if leg is not None and not leg.confirmed:
@@ -151,7 +151,7 @@ class Tracker:
         cause: "rejected", "cancelled" or "timeout". The branch's early legs leave the dialog.
         """
         with dialog.entry.lock:
-            dialog.snapshot = None
+            dialog.touch()
             ended = False
             for leg in [leg for leg in dialog.legs.values() if leg.branch == branch]:
                 if not leg.confirmed:
@@ -214,7 +214,7 @@ class Tracker:
             if found is None:
                 return None
             dialog, leg, direction = found
-            dialog.snapshot = None
+            dialog.touch()
             if leg is not None:
                 _count(leg, direction, method, cseq)
                 if method == "ACK":
@@ -296,7 +296,7 @@ class Tracker:
         if leg is None:
             return
         with dialog.entry.lock:
-            dialog.snapshot = None
+            dialog.touch()
             down = direction is Direction.DOWNSTREAM
             by_caller, by_callee = leg.moved_by
             if cseq < (by_caller if down else by_callee):

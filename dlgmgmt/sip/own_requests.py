@@ -84,6 +84,7 @@ def way(to: Party) -> tuple[str, str]:
 def take_cseq(dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> int:
     """A number for a request after which the dialog goes on."""
     with dialog.entry.lock:
+        dialog.mark()
         return leg.take_cseq(to_caller=to_caller)
 
 
@@ -216,6 +217,11 @@ class _Exchange:
         self._done = done
         self._heard = False
         self._again = False
+
+    @property
+    def can_move(self) -> bool:
+        """Whether there is another place."""
+        return bool(self._places)
 
     def begin(self) -> bool:
         """Send it to the next place that takes it; False without one."""

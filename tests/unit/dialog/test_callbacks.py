@@ -58,8 +58,8 @@ def log(core: Core) -> Log:
 # -- what is told ----------------------------------------------------------------------------------
 
 
-def test_there_are_thirteen_types_of_which_each_is_a_bit() -> None:
-    assert [int(kind) for kind in DlgCb] == [1 << n for n in range(13)]
+def test_there_are_fourteen_types_of_which_each_is_a_bit() -> None:
+    assert [int(kind) for kind in DlgCb] == [1 << n for n in range(14)]
 
 
 def test_created_is_told_of_every_new_dialog_and_registers_the_others(core: Core, log: Log) -> None:

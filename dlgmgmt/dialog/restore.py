@@ -1,0 +1,181 @@
+"""Dialogs put back into the table, as they were when their records were made.
+
+Whole days may lie between: moments are told in Unix time, and timers run from them. What has been
+due meanwhile is due at once, or a little later, so that thousands of calls need not end together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dlgmgmt.dialog.cseq import Shift, Shifts
+from dlgmgmt.dialog.events import EventType
+from dlgmgmt.dialog.model import MAX_LEGS, Dialog, DialogInit, Entry, OutLeg
+from dlgmgmt.dialog.record import LOADED, DialogRecord, LegRecord, directions
+from dlgmgmt.dialog.states import ANSWERED, STATE_NAMES, State
+from dlgmgmt.dialog.table import DialogTable
+
+_SHOWN_TWICE = 2.0
+"""Seconds by which two ways to a dialog's timeout may differ and still be the same."""
+
+
+class RestoreError(ValueError):
+    """A record that no dialog can be made of; the text says why, in one line."""
+
+
+class Restored(NamedTuple):
+    """A dialog that is back.
+
+    moved: its h_entry:h_id are not those of its record. expired: its time has run out.
+    """
+
+    dialog: Dialog
+    moved: bool
+    expired: bool
+
+
+def restore(table: DialogTable, record: DialogRecord, *, delay: float = 0.0) -> Restored:
+    """Make a dialog of ``record``. It keeps its place in the table if that is free.
+
+    delay: seconds until a dialog ends whose time has run out. Listeners are told LOADED. The
+    number of dialogs is not limited here: these exist. Raises RestoreError.
+    """
+    state = _state(record)
+    entry = table.entry_of(record.callid)
+    wall, monotonic = table.wall(), table.monotonic()
+    with entry.lock:
+        for known in entry.by_callid.get(record.callid, ()):
+            if known.from_tag == record.from_tag and _shares_leg(known, record):
+                raise RestoreError(f"{known.entry.index}:{known.h_id} is the same dialog")
+        own = entry.index == record.h_entry and record.h_id not in entry.by_id
+        dialog = _dialog(entry, record.h_id if own else table.free_id(entry), record)
+        for leg in record.legs:
+            dialog.legs[leg.to_tag] = _leg(table, leg, monotonic - wall, monotonic)
+        if record.profiles:
+            table.profiles.join(dialog, record.profiles)
+        expired = _set_timers(table, dialog, record, state, delay)
+        dialog.state = state
+        dialog.stored = LOADED
+        dialog.snapshot = None
+        table.put(dialog)
+    if table.heard(EventType.LOADED):
+        table.publish(EventType.LOADED, dialog)
+    return Restored(dialog, not own, expired)
+
+
+def _state(record: DialogRecord) -> State:
+    try:
+        state = State(record.state)
+    except ValueError:
+        raise RestoreError(f"{record.state} is no state") from None
+    if state not in ANSWERED:
+        raise RestoreError(f"it is {STATE_NAMES[state]}: its transaction is gone")
+    if not record.legs:
+        raise RestoreError("it has no leg")
+    if len(record.legs) > MAX_LEGS:
+        raise RestoreError(f"it has more than {MAX_LEGS} legs")
+    if not record.callid or not record.from_tag or not all(leg.to_tag for leg in record.legs):
+        raise RestoreError("its Call-ID or a tag is empty")
+    if len(record.legs) > 1:
+        if len({leg.to_tag for leg in record.legs}) < len(record.legs):
+            raise RestoreError("two of its legs have the same To-tag")
+        return State.CONCURRENT
+    if state is State.CONCURRENT:
+        return State.CONFIRMED if record.legs[0].acked else State.CONFIRMED_NA
+    return state
+
+
+def _shares_leg(known: Dialog, record: DialogRecord) -> bool:
+    if any(leg.to_tag in known.legs for leg in record.legs):
+        return True
+    ended = {leg.to_tag for leg in known.history}
+    return known.state is State.DELETED and any(leg.to_tag in ended for leg in record.legs)
+
+
+def _dialog(entry: Entry, h_id: int, record: DialogRecord) -> Dialog:
+    init = DialogInit(
+        callid=record.callid,
+        from_tag=record.from_tag,
+        from_uri=record.from_uri,
+        to_uri=record.to_uri,
+        req_uri=record.req_uri,
+        cseq=record.first_req_cseq,
+        contact=record.caller_contact,
+        route_set=record.caller_route_set,
+        bind_addr=record.caller_bind_addr,
+        lifetime=record.lifetime,
+    )
+    dialog = Dialog(entry, h_id, init, record.init_ts)
+    dialog.start_ts = record.start_ts
+    dialog.sflags = record.sflags
+    dialog.dflags = record.dflags
+    dialog.timeout_bye = record.timeout_bye
+    dialog.timeout_noreset = record.timeout_noreset
+    dialog.keepalive = record.keepalive
+    dialog.fix_contact = record.fix_contact
+    dialog.toroute = record.toroute
+    dialog.variables = record.variables
+    if record.history:
+        dialog.history = list(record.history)
+    return dialog
+
+
+def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> OutLeg:
+    """offset: what to add to Unix seconds to get the monotonic clock."""
+    leg = OutLeg(
+        table.hash_of(record.to_tag),
+        record.branch,
+        record.to_uri,
+        record.to_tag,
+        record.caller_cseq,
+    )
+    leg.callee_cseq = record.callee_cseq
+    leg.callee_cseq_seen = record.callee_cseq_seen
+    leg.callee_contact = record.callee_contact
+    leg.callee_route_set = record.callee_route_set
+    leg.callee_bind_addr = record.callee_bind_addr
+    leg.confirmed = True
+    leg.acked = record.acked
+    # Once it is acknowledged, this only says since when keep-alives are due.
+    leg.confirmed_at = now if record.acked else record.confirmed_at + offset
+    if record.session_end:
+        leg.session_end = record.session_end + offset
+    leg.dflags = record.dflags
+    leg.moved_by = record.moved_by
+    if record.referred:
+        leg.referred = directions(record.referred)
+    if record.shifts is not None:
+        try:
+            leg.shifts = Shifts(*map(Shift.restored, record.shifts))
+        except (TypeError, ValueError):
+            raise RestoreError(f"leg {record.to_tag!r}: moves of CSeq that cannot be") from None
+    return leg
+
+
+def _set_timers(
+    table: DialogTable, dialog: Dialog, record: DialogRecord, state: State, delay: float
+) -> bool:
+    """Let the dialog's timers run from the moments that were recorded; whether its time is over.
+
+    Entry lock held.
+    """
+    left = record.timeout - table.wall() if record.timeout else float(dialog.lifetime)
+    acks = table.ack_left(dialog)
+    if acks is not None and state is not State.CONCURRENT and acks + _SHOWN_TWICE < left:
+        # Another program's dialog, say, whose timeout does not know of the wait for an ACK.
+        left = acks
+    expired = left <= 0
+    table.arm(dialog, delay if expired else left)
+    if record.timeout and (expired or abs(dialog.timeout - record.timeout) <= _SHOWN_TWICE):
+        dialog.timeout = record.timeout
+    session = table.session_left(dialog)
+    if state is State.CONCURRENT:
+        waits = [wait for wait in (acks, session) if wait is not None]
+        if waits:
+            table.limit_legs(dialog, max(min(waits), delay))
+    elif session is not None:
+        expired |= session <= 0
+        table.limit_session(dialog, session if session > 0 else delay)
+        if record.session_ts:
+            dialog.session_ts = record.session_ts
+    return expired
