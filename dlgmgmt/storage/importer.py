@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from dlgmgmt.dialog.cseq import MAX_CSEQ
 from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage.errors import RowFault, SchemaError, StorageError
 from dlgmgmt.storage.url import MYSQL, POSTGRESQL, secrets_of, shown
@@ -38,7 +39,6 @@ DEFAULT_LIFETIME = 43_200
 MAX_TEXT = 65_535
 _TIMEOUT = 10
 _PAGE = 1000
-_MAX_CSEQ = 2**32 - 1
 
 
 class Imported(NamedTuple):
@@ -240,7 +240,7 @@ class Values:
         if not (value.isascii() and value.isdigit() and len(value) <= 10):
             raise self.fault(f"{name} is {value!r:.40}, which is no CSeq")
         number = int(value)
-        if number > _MAX_CSEQ:
+        if number > MAX_CSEQ:
             raise self.fault(f"{name} is {number}, which is no CSeq")
         return number
 

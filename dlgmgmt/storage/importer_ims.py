@@ -2,6 +2,8 @@
 
 The rows do not say which of several legs was answered: the phones that only rang stay in the table
 beside it. All of them are taken for answered, so that whoever ends the call tells the right one.
+Nor do they follow the CSeq numbers: those of the INVITE stay there whatever the phones send later.
+A BYE with a number that a phone has seen is refused, so the daemon's own numbers begin well above.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam
 
+from dlgmgmt.dialog.cseq import ShiftState
 from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.dialog.model import MAX_LEGS
 from dlgmgmt.dialog.record import DialogRecord, LegRecord
@@ -33,6 +36,9 @@ _OUT_COLUMNS = frozenset(
         *("callee_contact", "callee_route_set", "callee_sock"),
     }
 )
+CSEQ_MARGIN = 1000
+"""By how much; a phone that refreshes its session every minute needs some 700 in twelve hours."""
+
 _EARLY = (State.UNCONFIRMED, State.EARLY)
 _ANSWERED = (State.CONFIRMED, State.CONFIRMED_NA, State.CONCURRENT)
 
@@ -200,15 +206,16 @@ def _record(
 
 
 def _leg(values: Values, branch: int, first: int, confirmed_at: float) -> LegRecord:
-    callee_cseq = values.cseq("callee_cseq")
+    caller_cseq, callee_cseq = values.cseq("caller_cseq"), values.cseq("callee_cseq")
+    # It begins with the number of the INVITE.
+    seen = callee_cseq != first
     return LegRecord(
         to_tag=values.filled("to_tag"),
         to_uri=values.text("to_uri"),
         branch=branch,
-        caller_cseq=values.cseq("caller_cseq"),
+        caller_cseq=caller_cseq,
         callee_cseq=callee_cseq,
-        # It begins with the number of the INVITE.
-        callee_cseq_seen=callee_cseq != first,
+        callee_cseq_seen=seen,
         callee_contact=values.text("callee_contact"),
         callee_route_set=split_routes(values.optional("callee_route_set")),
         callee_bind_addr=values.optional("callee_sock"),
@@ -218,5 +225,10 @@ def _leg(values: Values, branch: int, first: int, confirmed_at: float) -> LegRec
         dflags=0,
         moved_by=(0, 0),
         referred=0,
-        shifts=None,
+        shifts=(_moved(caller_cseq), _moved(callee_cseq if seen else -1)),
     )
+
+
+def _moved(after: int) -> ShiftState:
+    """What a party sends above ``after`` is moved by the margin; as cseq.Shift keeps it."""
+    return ((after, CSEQ_MARGIN),), 0, 0, -1
