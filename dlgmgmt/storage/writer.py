@@ -19,9 +19,9 @@ from dlgmgmt.storage.changes import Changes, Cut
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import StorageError
 from dlgmgmt.storage.jsonl import Ended
+from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.outage import Outage
 from dlgmgmt.storage.rescue import rescue
-from dlgmgmt.storage.rows import StoredDialog
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.status import StorageState, StorageStatus
 from dlgmgmt.storage.transactions import Transactions, Written
@@ -40,6 +40,8 @@ WATCH = 0.25
 
 _GIVE_WAY = 0.001
 _STEADY = 0.05
+_MARGIN = 1.25
+_FORGET = 0.95
 
 
 class Writer:
@@ -271,7 +273,8 @@ class Writer:
             return min(max(self._outage.retry_at - self._monotonic(), 0.0), SWEEP)
         if waiting:
             self._tell(waiting)
-        self._expected = max(self._monotonic() - min(due, now), self._expected * 0.9)
+        took = self._monotonic() - min(due, now)
+        self._expected = max(_MARGIN * took, self._expected * _FORGET)
         return self._after(asked)
 
     def _tell(self, waiting: list[tuple[int, Waiter]]) -> None:
