@@ -11,8 +11,16 @@ MAX_BLOCKED = 4096
 MAX_SECONDS = 3600.0
 """The longest Retry-After that is heeded: the one who says it may not mean well."""
 
-Key = tuple[str, str, int]
-"""Transport, numeric host, port."""
+Key = tuple[str, str, int, str]
+"""Transport, numeric host, port, and the domain that it is to be; "" where that is not proved."""
+
+
+def server(transport: str, addr: tuple[str, int], name: str = "") -> Key:
+    """The key of a server. name: what its certificate must show, if it shows one.
+
+    That it lacks the one of a domain says nothing of the others that are hosted there.
+    """
+    return transport, *addr, name if transport == "tls" else ""
 
 
 class _Keyed(Protocol):

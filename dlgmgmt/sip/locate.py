@@ -12,7 +12,7 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 
-from dlgmgmt.sip.blocked import Blocked
+from dlgmgmt.sip.blocked import Blocked, server
 from dlgmgmt.sip.errors import BadMessage
 from dlgmgmt.sip.flow import Address, ClientsListener, Destination, Transport
 from dlgmgmt.sip.quiet import Quiet
@@ -103,7 +103,7 @@ class Locator:
         None without a listener for it, or if nobody listened there a moment ago.
         """
         sock = self.listener("tcp", found.addr[0], None)
-        if sock is None or self.blocked.is_blocked(("tcp", *found.addr)):
+        if sock is None or self.blocked.is_blocked(server("tcp", found.addr)):
             return None
         return Destination(sock, found.addr, found.name)
 
@@ -133,7 +133,7 @@ class Locator:
             done(())
         elif asked.step is _NOTHING:
             addr = asked.host, asked.port or DEFAULT_PORT
-            sock = self._of_client(addr) if asked.default == "ws" else None
+            sock = self._of_client(addr) if asked.default in ("ws", "wss") else None
             sock = sock or self.listener(asked.default, asked.host, preferred)
             if sock is None:
                 _QUIET.info("no %s listener to reach %s", asked.default, asked.host)
@@ -171,11 +171,11 @@ class Locator:
 
     def failed(self, found: Destination) -> None:
         """Nobody answered there, or the connection failed."""
-        self.blocked.block((found.sock.kind, *found.addr))
+        self.blocked.block(server(found.sock.kind, found.addr, found.name))
 
     def refused(self, found: Destination, seconds: float) -> None:
         """A 503 came from there; seconds: its Retry-After, 0 without one."""
-        self.blocked.block((found.sock.kind, *found.addr), seconds)
+        self.blocked.block(server(found.sock.kind, found.addr, found.name), seconds)
 
 
 def _serves(sock: Transport | None, kind: str, wide: bool) -> bool:  # noqa: FBT001 - hot

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from dlgmgmt.sip.blocked import Key, server
 from dlgmgmt.sip.uri import DEFAULT_PORT, DEFAULT_PORTS, Uri
 
 MAX_HOST = 255
@@ -40,9 +41,9 @@ class Candidate(NamedTuple):
     name: str = ""
 
     @property
-    def key(self) -> tuple[str, str, int]:
-        """Which server it is, whatever it is called."""
-        return self.transport, self.host, self.port
+    def key(self) -> Key:
+        """Which server it is."""
+        return server(self.transport, (self.host, self.port), self.name)
 
 
 class Naptr(NamedTuple):
@@ -124,6 +125,9 @@ def plan(uri: Uri, listening: Listening) -> Plan | None:
     transports: tuple[str, ...]
     if named:
         transport = uri.transport
+        if transport == "ws" and transport not in listening:
+            # RFC 7118 5 has one name for both.
+            transport = "wss"
         if transport not in listening:
             return None
         default, transports = transport, (transport,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlgmgmt.sip.blocked import MAX_BLOCKED, MAX_SECONDS, Blocked
+from dlgmgmt.sip.blocked import MAX_BLOCKED, MAX_SECONDS, Blocked, server
 from dlgmgmt.sip.selection import Candidate
 
 A, B, C = (Candidate("udp", f"192.0.2.{each}", 5060, "example.com") for each in (1, 2, 3))
@@ -56,6 +56,14 @@ def test_transport_and_port_tell_servers_apart_and_the_name_does_not() -> None:
     assert blocked.order([A._replace(name="other.example"), *others]) == others
 
 
+def test_a_certificate_that_lacks_a_domain_says_nothing_of_the_others() -> None:
+    blocked = Blocked(60, Clock())
+    first = A._replace(transport="tls")
+    blocked.block(first.key)
+    other = first._replace(name="other.example")
+    assert blocked.order([first, other]) == [other]
+
+
 def test_a_back_off_of_zero_blocks_nobody() -> None:
     blocked = Blocked(0, Clock())
     blocked.block(A.key)
@@ -65,7 +73,7 @@ def test_a_back_off_of_zero_blocks_nobody() -> None:
 def test_what_is_remembered_is_bounded() -> None:
     blocked = Blocked(60, Clock())
     for port in range(MAX_BLOCKED + 10):
-        blocked.block(("udp", "192.0.2.1", port))
+        blocked.block(server("udp", ("192.0.2.1", port)))
     assert len(blocked) == MAX_BLOCKED
-    assert not blocked.is_blocked(("udp", "192.0.2.1", 9))
-    assert blocked.is_blocked(("udp", "192.0.2.1", 10))
+    assert not blocked.is_blocked(server("udp", ("192.0.2.1", 9)))
+    assert blocked.is_blocked(server("udp", ("192.0.2.1", 10)))
