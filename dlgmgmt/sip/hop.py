@@ -129,8 +129,10 @@ class Router:
             return self._sockets[0]
         port = uri.port or uri.default_port
         numeric = is_numeric(uri.host)
+        kind = uri.transport
         for sock in self._sockets:
-            if sock.kind == uri.transport and (
+            # Both kinds of WebSocket are called ``ws`` in a URI (RFC 7118 5).
+            if (sock.kind == kind or (sock.kind == "wss" and kind == "ws")) and (
                 sock.is_own(uri.host, port) if numeric else sock.port == port
             ):
                 return sock

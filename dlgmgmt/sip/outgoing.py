@@ -47,12 +47,14 @@ class Outgoing:
             # 16.6 step 4: what was asked for with sips stays secure in both directions.
             scheme = "sips" if target.uri[:5].lower() == "sips:" else "sip"
             outer = f"<{scheme}:{own}{transport_param(sock)};{self._record}"
-            if sock is self._in_sock:
+            came = self._in_sock
+            own_there = came.sent_by(self._host)
+            if sock is came and own_there == own:
                 head += f"Record-Route: {outer}>\r\n"
             else:
-                # Each side must find a value that it can reach: one per socket (RFC 5658).
-                came = self._in_sock
-                inner = f"{came.sent_by(self._host)}{transport_param(came)};{self._record}"
+                # Each side must find a value that it can reach: one per socket (RFC 5658), or per
+                # address of one that is bound to all.
+                inner = f"{own_there}{transport_param(came)};{self._record}"
                 head += (
                     f"Record-Route: {outer};r2=on>\r\nRecord-Route: <{scheme}:{inner};r2=on>\r\n"
                 )
