@@ -23,6 +23,10 @@ _PREFERRED = frozenset({401, 407, 415, 420, 484})
 class BranchUser(Protocol):
     """The response context."""
 
+    @property
+    def more(self) -> bool:
+        """Whether there are targets that are tried after this one."""
+
     def branch_reply(self, branch: Branch, tx: ClientTransaction, reply: Message, /) -> None:
         """A reply on one branch."""
 
@@ -85,6 +89,11 @@ class Branch:
     def on_timeout(self, transaction: ClientTransaction) -> None:
         """Timer B or F, or the connection broke."""
         self.context.branch_silent(self, transaction)
+
+    @property
+    def can_move(self) -> bool:
+        """Whether something else can be tried at once."""
+        return not self.done and not self.cancelled and (bool(self.places) or self.context.more)
 
     def moves_to(self, place: Destination, stack: TransactionStack) -> None:
         """Try another place: what an earlier one has said does not hold for it."""

@@ -8,6 +8,7 @@ import logging
 import ssl
 from typing import TYPE_CHECKING, cast
 
+from dlgmgmt.sip.carrier import PAUSE, Carrier
 from dlgmgmt.sip.flow import Address, Failed
 from dlgmgmt.sip.framing import Framer, FramingError, Signal
 from dlgmgmt.sip.quiet import Quiet
@@ -23,22 +24,23 @@ _PING = b"\r\n\r\n"
 _PONG = b"\r\n"
 
 
-class Connection(asyncio.Protocol):
+class Connection(Carrier, asyncio.Protocol):
     """A connection that is being made, or is open, or closed.
 
     peer: the other end's address. name: the domain that was connected to, "" for an address.
-    keys: further keys that the listener knows it by.
+    keys: further keys that the listener knows it by. accepted: whether the peer has made it.
     """
 
     def __init__(
         self, listener: StreamListener, peer: Address, *, name: str = "", accepted: bool = False
     ) -> None:
+        super().__init__()
         self.listener = listener
         self.peer = peer
         self.name = name
         self.keys: set[tuple[str, int, str]] = set()
         self.closed = False
-        self._accepted = accepted
+        self.accepted = accepted
         self._framer = Framer(listener.max_message)
         self._transport: asyncio.Transport | None = None
         self._queue: list[bytes] = []
@@ -143,8 +145,6 @@ class Connection(asyncio.Protocol):
 
         listener = self.listener
         listener.received += 1
-        if listener.tap is not None:
-            listener.tap.received(listener, self.peer, data)
         flow = StreamFlow(listener, self.peer, self.name, self)
         listener.receive(data, self.peer, listener, flow)
 
@@ -203,16 +203,30 @@ class Connection(asyncio.Protocol):
             _QUIET.info("%s: %s:%d sends no whole message", self.listener.name, *self.peer)
             self.abort()
         elif now - self._heard > settings.idle_timeout and not self._waiting:
-            self.close()
+            if self.listener.needed is not None and self.listener.needed(self):
+                self._heard = now - settings.idle_timeout + min(PAUSE, settings.idle_timeout)
+            else:
+                self.close()
         elif (
             settings.ping_interval
-            and not self._accepted
+            and not self.accepted
             and now - self._pinged >= settings.ping_interval
         ):
             self._pinged = now
             self._transport.write(_PING)
 
     # -- who the peer is ---------------------------------------------------------------------------
+
+    def gives_way(self, other: Connection, *, proved: bool) -> bool:
+        """Whether a name that leads here may lead to a later connection of the peer.
+
+        A peer that has lost its connection makes another one, and this end may not have heard of
+        the loss. proved: whether the name was believed for a certificate; without one it is left
+        to nobody from another host. What was connected from here stays as it is.
+        """
+        if self.gone:
+            return True
+        return self.accepted and (proved or self.peer[0] == other.peer[0])
 
     def shows(self, host: str) -> bool:
         """Whether a verified certificate of the peer shows ``host`` (RFC 5922 7)."""

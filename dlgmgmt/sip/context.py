@@ -89,6 +89,11 @@ class ResponseContext:
         """Whether it has its final answer, though that may be held back still."""
         return self._held is not None or self.server.answered
 
+    @property
+    def more(self) -> bool:
+        """Whether there are targets that are tried after the present ones."""
+        return bool(self._queue)
+
     # -- sending -------------------------------------------------------------------------------
 
     def start(self, targets: list[Target], *, parallel: bool) -> None:

@@ -22,6 +22,7 @@ from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import Tracker
 from dlgmgmt.sip import quiet
 from dlgmgmt.sip.calls import Calls
+from dlgmgmt.sip.carrier import Uses
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.flow import Tap
 from dlgmgmt.sip.held import Done, Hold
@@ -80,6 +81,7 @@ class SipEngine:
         tracker = Tracker(table, self._expired)
         self.proxy = Proxy(settings, dialog_settings, self._stack, self.locator, tracker)
         self._listeners.ask(self.proxy.guard.admits)
+        self._listeners.need(Uses(self._stack, table).needs)
         self.terminator = Terminator(
             self.proxy, Terminations(table), self._submit, dialog_settings.dlg_extra_hdrs
         )

@@ -20,10 +20,10 @@ Failed = Callable[[], None]
 
 
 class Tap(Protocol):
-    """Who sees every whole message that a listener receives or sends."""
+    """Who sees every whole message that is taken in from a listener, or sent by it."""
 
     def received(self, transport: Transport, source: Address, data: bytes, /) -> None:
-        """A message from ``source``."""
+        """A message from ``source``, which the guard has let pass."""
 
     def sent(self, transport: Transport, peer: Address, data: bytes, /) -> None:
         """A message to ``peer``."""
@@ -135,6 +135,9 @@ class StreamFlow(Flow, Protocol):
 
     def alias(self, addr: Address, host: str) -> None:
         """The peer, whose sent-by is ``host``, offers it for requests to ``addr`` (RFC 5923)."""
+
+    def carries(self, callid: str) -> None:
+        """A party of this call is at the other end."""
 
 
 class Destination(NamedTuple):

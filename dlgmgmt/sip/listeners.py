@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dlgmgmt.sip.accept import Census
+from dlgmgmt.sip.carrier import Carrier
 from dlgmgmt.sip.errors import ListenError
 from dlgmgmt.sip.flow import Address, StreamFlow, Tap, Transport
 from dlgmgmt.sip.framing import FramingError
@@ -31,6 +32,9 @@ class Receiver(Protocol):
 
     def unreadable(self, error: FramingError, stream: StreamFlow, /) -> None:
         """A connection is about to be closed for what came on it."""
+
+    def unreachable(self, data: bytes, addr: Address, /) -> None:
+        """A datagram that was sent to ``addr`` came to nobody; data: its beginning."""
 
 
 class Listeners:
@@ -90,6 +94,12 @@ class Listeners:
             if not isinstance(sock, UdpSocket):
                 sock.admits = functools.partial(_admits, admits, sock)
 
+    def need(self, needed: Callable[[Carrier], bool]) -> None:
+        """Have ``needed`` say whether an idle connection must stay."""
+        for sock in self.all:
+            if not isinstance(sock, UdpSocket):
+                sock.needed = needed
+
     async def stop(self) -> None:
         """End what runs on the loop; nothing is received any more."""
         for sock in self.all:
@@ -108,7 +118,7 @@ class Listeners:
 
     def _bind(self, listener: Listener, settings: SipSettings) -> AnyListener:
         if listener.transport == "udp":
-            return UdpSocket(listener, settings.max_message, self._datagram)
+            return UdpSocket(listener, settings.max_message, self._datagram, self._unreachable)
         if listener.transport in ("ws", "wss"):
             return WebSocketListener(
                 listener,
@@ -131,6 +141,9 @@ class Listeners:
 
     def _datagram(self, data: bytes, source: Address, sock: UdpSocket) -> None:
         self._receiver().receive(data, source, sock)
+
+    def _unreachable(self, data: bytes, addr: Address) -> None:
+        self._receiver().unreachable(data, addr)
 
     def _message(self, data: bytes, source: Address, sock: Transport, stream: StreamFlow) -> None:
         self._receiver().receive(data, source, sock, stream)

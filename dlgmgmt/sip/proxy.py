@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import re
 
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.settings import DialogSettings
@@ -22,25 +21,23 @@ from dlgmgmt.sip.guard import Guard, Source, Verdict
 from dlgmgmt.sip.held import Holder
 from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.loading import REFUSE, LoadGate
-from dlgmgmt.sip.locate import Locator, is_numeric
+from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing, loop_mark
 from dlgmgmt.sip.pending import PendingRequest
 from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.renumber import as_sent
 from dlgmgmt.sip.settings import SipSettings
+from dlgmgmt.sip.source import default_port, mark_source
 from dlgmgmt.sip.stack import ServerKey, TransactionStack, server_key
 from dlgmgmt.sip.stateless import Stateless
 from dlgmgmt.sip.targets import followed, routed
 from dlgmgmt.sip.terminate import Terminator
 from dlgmgmt.sip.transaction import ServerTransaction, TxState
-from dlgmgmt.sip.uri import DEFAULT_PORT, DEFAULT_PORTS
 from dlgmgmt.sip.validate import check_request, check_target
 
 _QUIET = Quiet(logging.getLogger(__name__))
 
-_RECEIVED = re.compile(r";\s*received\s*(?:=[^;,\"]*)?(?=;|$)", re.IGNORECASE)
-_RPORT = re.compile(r";\s*rport(?=\s*(?:;|$))", re.IGNORECASE)
 _KEEPALIVE = b"\r\n\0 "
 
 
@@ -90,6 +87,9 @@ class Proxy:
         sender = self.guard.admit(sock, source[0], data)
         if sender is None:
             return
+        if sock.tap is not None:
+            # Not before the guard: a flood would push the calls out of what is kept.
+            sock.tap.received(sock, source, data)
         try:
             msg = Message(data)
         except NotSip:
@@ -99,7 +99,7 @@ class Proxy:
             return
         try:
             if msg.status:
-                self._reply(msg, source)
+                self._reply(msg, source, stream)
             else:
                 self._request(msg, source, sock, stream, sender)
         except Exception:  # noqa: BLE001 - logged
@@ -115,12 +115,28 @@ class Proxy:
             msg = Message(error.message or b"")
             if msg.status or msg.method == "ACK" or "via" not in msg.names:
                 return
-            self._mark_source(msg, msg.top_via(), stream.peer)
+            mark_source(msg, msg.top_via(), stream.peer)
+            self._refuse(msg, error.status, str(error), stream)
         except (NotSip, BadMessage):
             return
-        self._refuse(msg, error.status, str(error), stream)
+        except Exception:  # noqa: BLE001 - logged
+            self.counters.errors += 1
+            _QUIET.exception("failed on what %s:%d has sent", *stream.peer)
 
-    def _reply(self, msg: Message, source: Address) -> None:
+    def unreachable(self, data: bytes, addr: Address) -> None:
+        """ICMP says that a datagram for ``addr`` came to nobody; data: what it repeats of it.
+
+        Whoever invents such errors does not know the branch.
+        """
+        sent = self.stack.match_sent(data)
+        if sent is not None and sent.flow.peer == addr and not sent.flow.transport.reliable:
+            try:
+                sent.unreachable()
+            except Exception:  # noqa: BLE001 - logged
+                self.counters.errors += 1
+                _QUIET.exception("failed on an error from %s:%d", *addr)
+
+    def _reply(self, msg: Message, source: Address, stream: StreamFlow | None) -> None:
         self.counters.replies += 1
         msg.source = source
         try:
@@ -141,6 +157,8 @@ class Proxy:
             self.counters.bad_replies += 1
             _QUIET.info("reply dropped: no Via but the own")
             return
+        if stream is not None and transaction.method == "INVITE" and msg.status > 100:
+            stream.carries(msg.callid)
         transaction.receive(msg)
 
     def _request(
@@ -155,16 +173,18 @@ class Proxy:
         peer = msg.source = source
         try:
             via = msg.top_via()
-            peer = self._mark_source(msg, via, source)
+            peer = mark_source(msg, via, source)
             check_request(msg)
             if stream is None:
                 flow = sock.flow(peer)
             else:
                 # rport is the connection's own (RFC 3581 is of datagrams); 18.2.2: the sent-by's.
-                peer = source[0], via.port or _default_port(via)
+                peer = source[0], via.port or default_port(via)
                 flow = stream.back_to(peer)
                 if "alias" in via.params and grammar.param(via.params, "alias") is not None:
                     stream.alias(peer, via.host)
+                if msg.method == "INVITE":
+                    stream.carries(msg.callid)
             self._match_request(msg, via, flow, sender)
         except BadMessage as error:
             # What the start line lacks says more than the Via that goes with it.
@@ -179,30 +199,6 @@ class Proxy:
             ):
                 flow = sock.flow(peer) if stream is None else stream.back_to(peer)
                 self._refuse(msg, fault.status, fault.reason, flow)
-
-    @staticmethod
-    def _mark_source(msg: Message, via: Via, source: Address) -> Address:
-        """Add received and rport (RFC 3261 18.2.1, RFC 3581 4); returns where replies go."""
-        host, port = source
-        params = via.params
-        low = params.lower()
-        rport = "rport" in low and grammar.param(params, "rport") == ""
-        spoofed = "received" in low and grammar.param(params, "received") is not None
-        if rport or spoofed or via.host.strip("[]") != host:
-            # What may end in a semicolon must not go on with a second one.
-            text = msg.top_via_text().rstrip("; ")
-            if spoofed:
-                # Only who receives it may say so.
-                text = _RECEIVED.sub("", text)
-            if rport:
-                text = _RPORT.sub(f";rport={port}", text, count=1)
-            msg.set_top_via(f"{text};received={host}")
-        if "maddr" in low:
-            maddr = (grammar.param(params, "maddr") or "").strip("[]")
-            if is_numeric(maddr) and (":" in maddr) == (":" in host):
-                # 18.2.2. A name is not looked up for a reply: it goes where the request came from.
-                return maddr, via.port or _default_port(via)
-        return (host, port) if rport else (host, via.port or _default_port(via))
 
     def _refuse(self, msg: Message, status: int, reason: str, flow: Flow) -> None:
         """Answer without a transaction, for a request that could not get one."""
@@ -374,10 +370,6 @@ class Proxy:
                 self.terminator.acked(match.dialog, match.leg)
 
         self.locator.locate(target.next_hop, hop.out or sock, located)
-
-
-def _default_port(via: Via) -> int:
-    return DEFAULT_PORTS.get(via.transport.lower(), DEFAULT_PORT)
 
 
 def _has_lone_via(msg: Message) -> bool:

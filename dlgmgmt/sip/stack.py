@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Callable
 
 from dlgmgmt.dialog.wheel import Timer, TimerWheel
@@ -22,6 +23,8 @@ TICK = 0.05
 """Resolution of the transaction timers, seconds."""
 
 _COOKIE = "z9hG4bK"
+
+_SENT = re.compile(rb"([A-Z]+) [^\r\n]+\r\nVia: [^\r\n;]+;branch=(z9hG4bK[0-9a-f.]+)[;\r]")
 
 ServerKey = tuple[str, ...]
 
@@ -108,6 +111,11 @@ class TransactionStack:
         transaction = ClientTransaction(self, branch, method, data, flow, user)
         self.clients[branch, method] = transaction
         return transaction
+
+    def match_sent(self, data: bytes) -> ClientTransaction | None:
+        """The client transaction that has sent a request; data: its beginning, as built here."""
+        found = _SENT.match(data)
+        return self.clients.get((found[2].decode(), found[1].decode())) if found else None
 
     def match_reply(self, reply: Message) -> ClientTransaction | None:
         """The client transaction that a reply belongs to (17.1.3)."""

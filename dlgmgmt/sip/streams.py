@@ -11,6 +11,7 @@ from typing import Protocol
 
 from dlgmgmt.sip.accept import Acceptor, Census, why
 from dlgmgmt.sip.bound import Bound, family_of, host_text
+from dlgmgmt.sip.carrier import Carrier
 from dlgmgmt.sip.connection import Connection
 from dlgmgmt.sip.flow import Address, Failed, Tap
 from dlgmgmt.sip.framing import FramingError
@@ -47,7 +48,7 @@ class StreamListener(Bound):
 
     census: counts connections. tls: makes this a TLS listener. receive: called with each message.
     broken: called before a connection is closed because of what came on it. admits: whether a peer
-    may connect. monotonic: clock in seconds.
+    may connect. needed: whether a connection is, though it is idle. monotonic: clock in seconds.
     """
 
     reliable = True
@@ -77,6 +78,7 @@ class StreamListener(Bound):
         self.broken = broken
         self.monotonic = monotonic
         self.admits: Callable[[Address], bool] | None = None
+        self.needed: Callable[[Carrier], bool] | None = None
         self.alias_policy = "tls"
         self._tls = tls
         self._connections: dict[tuple[str, int, str], Connection] = {}
@@ -188,7 +190,10 @@ class StreamListener(Bound):
         names = {""} if self._tls is None else {"", host.strip("[]")}
         for name in names:
             key = (*addr, name)
-            if self._connections.get(key) is None and len(connection.keys) < 4:
+            found = self._connections.get(key)
+            if found is connection or len(connection.keys) >= 4:
+                continue
+            if found is None or found.gives_way(connection, proved=policy == "tls"):
                 self._connections[key] = connection
                 connection.keys.add(key)
 
@@ -263,6 +268,16 @@ class StreamFlow:
         """The peer offers its connection for requests to ``addr`` (RFC 5923)."""
         if self._connection is not None:
             self.transport.alias(self._connection, addr, host)
+
+    @property
+    def carrier(self) -> Carrier | None:
+        """The connection, if there is one yet."""
+        return self._connection
+
+    def carries(self, callid: str) -> None:
+        """A party of this call is at the other end."""
+        if self._connection is not None:
+            self._connection.carries(callid)
 
     def send(self, data: bytes, failed: Failed | None = None) -> bool:
         """Send a message; False if there is no connection and none can be made."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dlgmgmt.dialog.wheel import Timer
 from dlgmgmt.sip import build
@@ -176,6 +176,15 @@ class ClientUser(Protocol):
         """Timer B or F fired: nobody answered. Or the connection broke: ``transaction.broken``."""
 
 
+@runtime_checkable
+class Mover(Protocol):
+    """A user that may try another server."""
+
+    @property
+    def can_move(self) -> bool:
+        """Whether there is one."""
+
+
 class ClientTransaction:
     """A client transaction (17.1.1 for INVITE, 17.1.2 otherwise).
 
@@ -239,6 +248,15 @@ class ClientTransaction:
             proceeding = self.state is TxState.PROCEEDING
             self._interval = self._stack.t2 if proceeding else min(self._interval, self._stack.t2)
         self._retransmit = self._stack.after(self._interval, self._again)
+
+    def unreachable(self) -> None:
+        """The network says that the request came to nobody (18.4).
+
+        Where there is nobody else it is sent again as ever: a server may be starting anew.
+        """
+        user: object = self.user
+        if isinstance(user, Mover) and user.can_move:
+            self._broke()
 
     def _broke(self) -> None:
         """The connection is lost, and no answer has come."""

@@ -17,6 +17,7 @@ from aiohttp import WSMsgType, web
 
 from dlgmgmt.sip.accept import Acceptor, Census
 from dlgmgmt.sip.bound import Bound, family_of
+from dlgmgmt.sip.carrier import Carrier
 from dlgmgmt.sip.flow import Address, Failed, Tap
 from dlgmgmt.sip.quiet import Quiet
 from dlgmgmt.sip.settings import Listener
@@ -53,6 +54,7 @@ class WebSocketListener(Bound):
         self.via = "WS" if tls is None else "WSS"
         self.census = census
         self.admits: Callable[[Address], bool] | None = None
+        self.needed: Callable[[Carrier], bool] | None = None
         self._max = max_message
         self._receive = receive
         self._tls = tls
@@ -152,6 +154,8 @@ class WebSocketListener(Bound):
             protocols=(_PROTOCOL,),
             max_msg_size=self._max,
             heartbeat=settings.ping_interval or None,
+            # Pings come to _serve: who sends them is not idle.
+            autoping=False,
             timeout=_CLOSE_TIMEOUT,
             compress=False,
         )
@@ -176,8 +180,16 @@ class WebSocketListener(Bound):
                     async with asyncio.timeout(settings.idle_timeout):
                         message = await ws.receive()
                 except TimeoutError:
+                    if self.needed is not None and self.needed(client):
+                        continue
                     await ws.close()
                     return
+                if message.type is WSMsgType.PING:
+                    with contextlib.suppress(ConnectionError):
+                        await ws.pong(message.data)
+                    continue
+                if message.type is WSMsgType.PONG:
+                    continue
                 if message.type is WSMsgType.TEXT:
                     data = message.data.encode("utf-8", "surrogateescape")
                 elif message.type is WSMsgType.BINARY:
@@ -200,8 +212,6 @@ class WebSocketListener(Bound):
                 client.send(b"\r\n", None)
             return
         self.received += 1
-        if self.tap is not None:
-            self.tap.received(self, peer, data)
         self._receive(data, peer, self, WebSocketFlow(self, peer, client))
 
     # -- sending -----------------------------------------------------------------------------------
@@ -236,6 +246,16 @@ class WebSocketFlow:
 
     def alias(self, addr: Address, host: str) -> None:
         """A client cannot be connected to anyway."""
+
+    @property
+    def carrier(self) -> Carrier | None:
+        """The connection, None if it has gone."""
+        return self._client
+
+    def carries(self, callid: str) -> None:
+        """A party of this call is at the other end."""
+        if self._client is not None:
+            self._client.carries(callid)
 
     def send(self, data: bytes, failed: Failed | None = None) -> bool:
         """Send a message; False if the client has gone, or does not read."""
@@ -287,12 +307,13 @@ class _Handshake(asyncio.Protocol):
             self._transport.abort()
 
 
-class _Client:
+class _Client(Carrier):
     """One connection: aiohttp's side sends by waiting, ours never waits."""
 
     def __init__(
         self, ws: web.WebSocketResponse, max_unsent: int, transport: asyncio.Transport | None
     ) -> None:
+        super().__init__()
         self.waiting: dict[Failed, None] = {}
         self._ws = ws
         self._transport = transport

@@ -18,8 +18,8 @@ from dlgmgmt.sip.headers import Edits
 from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.outgoing import Outgoing, has_looped, loop_mark
-from dlgmgmt.sip.proxy import Proxy
 from dlgmgmt.sip.session_timer import session_of
+from dlgmgmt.sip.source import mark_source
 from dlgmgmt.sip.stack import server_key
 from dlgmgmt.sip.targets import followed, routed
 from dlgmgmt.sip.uri import parse_uri
@@ -149,7 +149,7 @@ def _read_back(msg: Message) -> None:
             "x-added",
         ]
     else:
-        Proxy._mark_source(again, again.top_via(), ("192.0.2.77", 1234))
+        mark_source(again, again.top_via(), ("192.0.2.77", 1234))
         sent = Message(again.encode("\r\n".join([start, *again.header_lines, ""])))
         assert sent.defect is None
         assert sent.top_via()[:3] == msg.top_via()[:3]

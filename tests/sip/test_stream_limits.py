@@ -40,6 +40,32 @@ def test_an_idle_connection_is_closed(strict: Daemon, phones: Phones) -> None:
     assert 0.9 < time.monotonic() - begin < 8
 
 
+def test_a_connection_that_a_call_depends_on_is_not_idle(strict: Daemon, phones: Phones) -> None:
+    """A phone behind a NAT has no other: while it rings, while it talks, and then no longer."""
+    caller, callee = tcp_phones(strict, phones)
+    invite(caller, callee)
+    callee.ring()
+    caller.expect(180)
+    (connection,) = caller.open
+    quiet(caller, 2.5)
+    assert not connection.closed
+    callee.answer()
+    a = caller.ack(caller.expect(200, "INVITE"))
+    callee.expect("ACK")
+    quiet(caller, 2.5)
+    assert not connection.closed
+    a.bye(callee)
+    strict.wait_ended(phones.callid)
+    caller.wait_closed(connection)
+
+
+def quiet(caller: StreamCaller, seconds: float) -> None:
+    """Say nothing for longer than the daemon keeps an idle connection."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        caller.pump(0.1)
+
+
 def test_our_connections_are_kept_alive(strict: Daemon, phones: Phones) -> None:
     """Each end that pings shows the other one that it is there: neither is idle."""
     caller, callee = tcp_phones(strict, phones)

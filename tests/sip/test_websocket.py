@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -149,6 +150,21 @@ def test_pings(daemon: Daemon, phones: Phones) -> None:
     while not caller.connection.pings:
         assert not caller.connection.closed
         caller.pump(1.0)
+
+
+def test_a_browser_that_pings_is_not_idle(daemon: Daemon, phones: Phones) -> None:
+    """Its frames say nothing of SIP, but that it is there; without them it is cut off."""
+    caller = phones.caller(daemon, kind="ws")
+    assert isinstance(caller, WebCaller)
+    connection = caller.connection
+    end = time.monotonic() + 4.5
+    while time.monotonic() < end:
+        connection.ping(b"there?")
+        caller.pump(0.2)
+    assert not connection.closed
+    assert connection.pongs > 5
+    connection.answers_pings = False
+    poll(lambda: caller.pump(0.1) or connection.closed, 10, lambda: "it is not cut off")
 
 
 @pytest.mark.parametrize(("protocol", "code"), [("", "400"), ("chat", "400")])

@@ -25,6 +25,9 @@ class Refused(Exception):
 class WebSocket(Connection):
     """A connection after the handshake; one message is one frame. protocol: "" to ask for none."""
 
+    pongs = 0
+    answers_pings = True
+
     def __init__(self, sock: socket.socket, host: str, protocol: str = "sip") -> None:
         super().__init__(sock)
         key = base64.b64encode(os.urandom(16))
@@ -55,6 +58,9 @@ class WebSocket(Connection):
     def send(self, data: bytes) -> None:
         self._frame(_TEXT, data)
 
+    def ping(self, data: bytes) -> None:
+        self._frame(_PING, data)
+
     def _frame(self, kind: int, data: bytes) -> None:
         size = len(data)
         if size < 126:
@@ -84,7 +90,10 @@ class WebSocket(Connection):
             kind = first & 15
             if kind == _PING:
                 self.pings += 1
-                self._frame(_PONG, data)
+                if self.answers_pings:
+                    self._frame(_PONG, data)
+            elif kind == _PONG:
+                self.pongs += 1
             elif kind in (_TEXT, _BINARY):
                 messages.append(Message(data))
             elif kind == _CLOSE:

@@ -93,6 +93,20 @@ class FakeStream(FakeSocket):
             tell()
 
 
+class FakeClients(FakeStream):
+    """A listener of browsers, which reaches those who are connected."""
+
+    kind = "wss"
+    via = "WSS"
+
+    def knows(self, addr: Address) -> bool:
+        return addr in self.opened
+
+    def flow(self, addr: Address, name: str = "") -> FakeFlow:
+        self.refused = set() if addr in self.opened else {addr}
+        return super().flow(addr, name)
+
+
 class FakeFlow(UdpFlow):
     """A connection of a FakeStream."""
 
@@ -120,6 +134,9 @@ class FakeFlow(UdpFlow):
 
     def alias(self, addr: Address, host: str) -> None:
         """Not believed."""
+
+    def carries(self, callid: str) -> None:
+        """Never closed."""
 
 
 class Sip:
@@ -191,12 +208,14 @@ class World:
         extra: str = "",
         own: tuple[Address, ...] = (PROXY, PROXY6),
         streams: tuple[Address, ...] = (),
+        clients: tuple[Address, ...] = (),
     ) -> None:
         self.ticks = 0
         self.mail: list[Mail] = []
         self.later: list[Callable[[], None]] | None = None
         self.sockets = [FakeSocket(self, host, port) for host, port in own]
         self.sockets += [FakeStream(self, host, port) for host, port in streams]
+        self.sockets += [FakeClients(self, host, port) for host, port in clients]
         self.table = DialogTable(
             dialogs,
             wall=lambda: UNIX + self.now,

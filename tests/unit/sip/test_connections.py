@@ -139,3 +139,29 @@ def test_who_connects_without_end_does_not_keep_the_loop() -> None:
             assert 0 < first < 50
 
     asyncio.run(run())
+
+
+def test_a_peer_that_connects_again_takes_its_alias_with_it() -> None:
+    """What it has lost may look open from here; and nobody else can take the name."""
+    name = "127.0.0.1", 5099
+
+    async def run() -> None:
+        async with listening() as listener:
+            listener.alias_policy = "all"
+            with contextlib.ExitStack() as stack:
+                to = "127.0.0.1", listener.port
+                for host in ("127.0.0.1", "127.0.0.1", "127.0.0.2"):
+                    stack.enter_context(socket.create_connection(to, source_address=(host, 0)))
+                await until(lambda: [each.open for each in listener._alive] == [True] * 3)
+                old, new, other = listener._alive
+                listener.alias(old, name, "peer.example")
+                assert listener.connection(name, "") is old
+                listener.alias(new, name, "peer.example")
+                assert listener.connection(name, "") is new
+                listener.alias(other, name, "peer.example")
+                assert listener.connection(name, "") is new
+                old.abort()
+                await until(lambda: old not in listener._alive)
+                assert listener.connection(name, "") is new
+
+    asyncio.run(run())

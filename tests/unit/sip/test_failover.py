@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dlgmgmt.sip.blocked import server
 from dlgmgmt.sip.selection import Question
 from dlgmgmt.sip.settings import Route, SipSettings
 from tests.unit.sip.conftest import Make
@@ -88,6 +89,49 @@ def test_a_server_that_says_503_over_tcp_is_not_asked_again_over_udp(
     asked.reply(asked.one("INVITE"), 486)
 
 
+def test_a_closed_port_is_left_for_the_next_server_at_once(site: House) -> None:
+    """RFC 3261 18.4: what ICMP says of a datagram counts, if it repeats enough of it."""
+    site.alice.invite("1", uri=SITE)
+    proxy = site.world.proxy
+    (sent,) = [mail.sip.raw for mail in site.world.mail if mail.to == BOB]
+    site.bob.one("INVITE")
+    for data, addr in (
+        (sent[:28], BOB),
+        (sent[:520].replace(b"z9hG4bK", b"z9hG4bK0"), BOB),
+        (sent[:520], CAROL),
+        (b"\xff\0", BOB),
+    ):
+        proxy.unreachable(data, addr)
+        assert site.carol.inbox() == []
+    proxy.unreachable(sent[:520], BOB)
+    proxy.unreachable(sent[:520], BOB)
+    invite = site.carol.one("INVITE")
+    assert site.world.locator.blocked.is_blocked(server("udp", BOB))
+    site.carol.reply(invite, 180)
+    # Who rings is there, whatever is said of it.
+    proxy.unreachable(invite.raw[:520], CAROL)
+    site.carol.reply(invite, 486)
+    assert [sip.what for sip in site.alice.inbox()] == ["100", "180", "486"]
+
+
+def test_a_closed_port_is_left_for_the_next_target_at_once(home: House) -> None:
+    home.alice.invite("3")
+    home.world.proxy.unreachable(home.bob.one("INVITE").raw, BOB)
+    home.carol.reply(home.carol.one("INVITE"), 200)
+    assert [sip.what for sip in home.alice.inbox()] == ["100", "200"]
+    home.world.kill("carol")
+
+
+def test_where_there_is_nobody_else_a_closed_port_may_open(home: House) -> None:
+    """It may belong to a server that is being started again."""
+    home.alice.invite("1")
+    invite = home.bob.one("INVITE")
+    home.world.proxy.unreachable(invite.raw, BOB)
+    home.world.advance(1)
+    home.bob.reply(home.bob.one("INVITE"), 486)
+    assert [sip.what for sip in home.alice.inbox()] == ["100", "486"]
+
+
 def test_a_server_without_tcp_is_asked_over_udp_after_all(make: Make) -> None:
     site = make(streams=(PROXY,))
     site.world.sockets[2].broken.add(BOB)
@@ -125,8 +169,8 @@ def test_silence_is_a_failure_and_a_provisional_is_not(site: House) -> None:
     site.world.advance(SILENCE)
     assert site.bob.inbox() == []
     blocked = site.world.locator.blocked
-    assert blocked.is_blocked(("udp", *BOB))
-    assert not blocked.is_blocked(("udp", *CAROL))
+    assert blocked.is_blocked(server("udp", BOB))
+    assert not blocked.is_blocked(server("udp", CAROL))
 
 
 def test_the_next_server_must_ring_for_itself(site: House) -> None:
@@ -141,7 +185,7 @@ def test_the_next_server_must_ring_for_itself(site: House) -> None:
     assert site.carol.inbox() == []
     site.world.advance(SILENCE)
     assert {sip.what for sip in site.carol.inbox()} == {"INVITE"}
-    assert site.world.locator.blocked.is_blocked(("udp", *CAROL))
+    assert site.world.locator.blocked.is_blocked(server("udp", CAROL))
     assert site.alice.last("487")["CSeq"] == "1 INVITE"
 
 
@@ -171,4 +215,4 @@ def test_what_no_datagram_can_carry_says_nothing_of_the_server(
     site.alice.invite("1", uri=SITE, body="x" * length)
     site.carol.reply(site.carol.one("INVITE"), 486)
     site.carol.one("ACK")
-    assert site.world.locator.blocked.is_blocked(("udp", *BOB)) == blocked
+    assert site.world.locator.blocked.is_blocked(server("udp", BOB)) == blocked
