@@ -1,4 +1,4 @@
-"""The dlgmgmt program: serve, run (with demo phones), check, import-cfg, manual, token.
+"""The dlgmgmt program: serve, run (with demo phones), check, import-cfg, manual, token, db.
 
 Exit codes: 0 ended cleanly; 1 the daemon could not start or failed while running; 2 the command
 line or the configuration is wrong.
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlgmgmt import __version__
+from dlgmgmt.cli import db_arguments
 from dlgmgmt.cli.text import complain, visible
 from dlgmgmt.config import Config, ConfigError, RunDirectoryError, load
 from dlgmgmt.interfaces.tokens import ROLES
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     manual.add_argument("name", nargs="?", metavar="NAME", help="such as hash_size, dlg_list, dlg")
     manual.add_argument("--json", action="store_true", help="JSON instead of text")
     _add_token(commands)
+    db_arguments.add_arguments(commands)
     return parser
 
 
@@ -123,6 +125,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from dlgmgmt.cli import token  # noqa: PLC0415 - as above
 
         return token.new(options.name, options.role, options.config, options.file)
+    if options.command == "db":
+        from dlgmgmt.cli import db  # noqa: PLC0415 - as above
+
+        return db.run(options)
     hangups: list[object] = []
     if options.command != "check":
         # Whoever starts and reloads the daemon does not know how far the start has come.
