@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from dlgmgmt.storage.errors import OwnerTaken, StorageError
 from dlgmgmt.storage.loader import LoadReport
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.store import Storage
-from dlgmgmt.storage.url import parse_url, shown
+from dlgmgmt.storage.url import shown
 
 _LOG = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
@@ -86,7 +87,8 @@ class Storing:
         self._storage = Storage(
             settings, table, wall=time.time, monotonic=time.monotonic, give_way=engine.give_way
         )
-        self._url = shown(parse_url(settings.url))
+        # Which driver it is says nothing to an operator.
+        self._url = re.sub(r"^(\w+)\+\w+:", r"\1:", shown(settings.url))
         self._loaded = threading.Event()
         self._adoption: _Work[LoadReport] | None = None
         self._engine = engine
@@ -145,7 +147,8 @@ class Storing:
 
     def reload(self, settings: StorageSettings) -> None:
         """Use those that may change while it runs (dlgmgmt.config.changes)."""
-        self.settings = self._storage.settings = self._storage.writer.settings = settings
+        self.settings = self._storage.settings = settings
+        self._storage.writer.use(settings)
 
     def stop(self) -> None:
         """Write all that waits, and let go of the database. It may take ``stop_timeout``."""

@@ -13,6 +13,7 @@ from dlgmgmt.sip.uri import parse_uri
 MAX_PROFILES = 256
 
 _PASSWORD = re.compile(r"(:(?!//)).*@", re.DOTALL)
+_OPTION = re.compile(r"([^?&=]*(?:pass|secret)[^?&=]*=)[^&]*", re.IGNORECASE)
 
 
 def profiles() -> Reader:
@@ -125,7 +126,9 @@ def directory() -> Reader:
 
 def without_password(value: object) -> object:
     """A database URL as it may be shown."""
-    return _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _OPTION.sub(r"\1***", _PASSWORD.sub(r"\1***@", value))
 
 
 def script_path() -> Reader:

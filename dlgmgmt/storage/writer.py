@@ -98,6 +98,12 @@ class Writer:
         if not self._outage.down and not self._alarm.is_set():
             self._alarm.set()
 
+    def use(self, settings: StorageSettings) -> None:
+        """Other times and limits, from now on: what has no thread or connection of its own."""
+        self.settings = settings
+        self._period_at = min(self._period_at, self._monotonic() + settings.update_period)
+        self._alarm.set()
+
     def loaded(self, dialog: Dialog, stored: StoredDialog | None) -> None:
         """A dialog that was restored; stored: its rows, if they are to leave.
 

@@ -89,7 +89,7 @@ def killed(stage: Stage, calls: list[tuple[str, Sipp, Sipp]]) -> None:
         for phone in (caller, callee):
             phone.wait()
             assert phone.got_one("BYE").cseq == 2
-        stage.wait_gone(callid, 15.0)
+    assert not {callid for callid, _, _ in calls} & stage.listing().keys()
 
 
 # -- ends and starts -------------------------------------------------------------------------------
@@ -121,7 +121,6 @@ def test_a_kill_in_mode_1(house: House) -> None:
     assert stage.end_call(gone)
     caller.wait()
     callee.wait()
-    stage.wait_gone(gone, 15.0)
     del before[gone]
     time.sleep(0.5)  # far more than db_commit_interval
     stage.kill_9()
@@ -224,7 +223,8 @@ def test_sigterm_while_dialogs_are_loaded(house: House) -> None:
         time.sleep(0.3)
         other.execute("ROLLBACK")
         assert stage.process.wait(20) == 0
-    stage.end()
+    assert stage.process.stdout is not None
+    stage.process.stdout.close()
     stage.start()
     same(before, stage.listing())
     killed(stage, calls)
@@ -239,10 +239,7 @@ def test_a_file_that_is_no_database(house: House) -> None:
     path.write_text("not a database\n" * 100)
     code, log = house.stage(1, database={"connect_timeout": 0.2}).refused()
     assert code == 1
-    last = log.strip().splitlines()[-1]
-    assert last.startswith(f"dlgmgmt: database sqlite+pysqlite:///{path}: ") or (
-        last.startswith("dlgmgmt: database ") and str(path) in last
-    )
+    assert log.strip().splitlines()[-1].startswith(f"dlgmgmt: database sqlite:///{path}: ")
     assert path.read_text().startswith("not a database"), "it is left alone"
 
 

@@ -187,6 +187,9 @@ def test_check_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().err
     assert f"{path}:3: ims_dialog.db_url = 'oracle://me:***@db/calls' is refused: " in said
     assert "secret" not in said
+    path.write_text('[ims_dialog]\ndb_url = "oracle://db/calls?sslPassword=secret&x=1"\n')
+    assert main(["check", "--config", str(path)]) == 2
+    assert "'oracle://db/calls?sslPassword=***&x=1' is refused" in capsys.readouterr().err
     path.write_text('[ims_dialog]\ndb_mode = 1\ndb_url = "postgres://me:secret@db/calls"\n')
     assert main(["check", "--config", str(path)]) == 0
 
