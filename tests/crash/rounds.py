@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.db.harness.stage import Stage, differences
-from tests.sip.harness.daemon import poll
 
 from .call import Call
 from .traffic import Traffic
@@ -163,25 +162,22 @@ class Crash:
             quiet = [c for c in map(traffic.calls.__getitem__, there) if _can_be_killed(c)]
             # What the daemon knows of these is not what their phones know: they just go.
             odd = [c for c in map(traffic.calls.get, there) if c and _odd(c)]
-        some = self.rng.sample(quiet, min(SAMPLE, len(quiet)))
-        outcome.errors += self._kill(some, traffic)
+            some = self.rng.sample(quiet, min(SAMPLE, len(quiet)))
+            for call in some:
+                call.killed = True
+        outcome.errors += self._kill(some)
         outcome.killed += len(some)
         for call in odd:
             self.daemon.end_call(call.callid)
 
-    def _kill(self, calls: list[Call], traffic: Traffic) -> list[str]:
-        """Kill these, and wait for their BYEs; returns what was wrong."""
-        errors, killed = [], []
-        for call in calls:
-            with traffic.lock:
-                if not _can_be_killed(call):
-                    continue  # its phones have begun something
-                # They begin nothing more: a request that crosses the BYE would have its number.
-                call.killed = True
-            if self.daemon.end_call(call.callid):
-                killed.append(call)
-            else:
-                errors.append(f"{call.callid} cannot be killed: it is not there")
+    def _kill(self, calls: list[Call]) -> list[str]:
+        """Kill these, and wait for their BYEs; returns what was wrong.
+
+        They are marked already, so that their phones begin nothing more: a request that crosses
+        the BYE would have its number.
+        """
+        killed = [call for call in calls if self.daemon.end_call(call.callid)]
+        errors = [f"{call.callid} cannot be killed" for call in calls if call not in killed]
         end = time.monotonic() + 10.0
         while any(call.wrong_byes() for call in killed) and time.monotonic() < end:
             time.sleep(0.05)
@@ -192,18 +188,21 @@ class Crash:
         outcome = Round(0, "the end")
         traffic.flow(on=False)
         traffic.settle()
-        there = self.daemon.listing()
-        outcome.listed = outcome.restored = len(there)
-        with traffic.lock:
-            calls = [traffic.calls[callid] for callid in there if callid in traffic.calls]
-        for at in range(0, len(calls), 200):
-            some = calls[at : at + 200]
-            outcome.errors += self._kill([c for c in some if c.known], traffic)
-            for call in some:
-                if not call.known:
-                    self.daemon.end_call(call.callid)
-        outcome.killed = len(calls)
-        poll(lambda: not self.daemon.listing(), 60.0, lambda: f"left: {self.daemon.listing()}")
+        outcome.listed = outcome.restored = len(self.daemon.listing())
+        end = time.monotonic() + 120.0
+        while there := self.daemon.listing():
+            assert time.monotonic() < end, f"left: {there}"
+            with traffic.lock:
+                calls = [traffic.calls[callid] for callid in there if callid in traffic.calls]
+                known = [call for call in calls if _can_be_killed(call)][:200]
+                odd = [call for call in calls if _odd(call)]
+                for call in known:
+                    call.killed = True
+            outcome.errors += self._kill(known)
+            outcome.killed += len(known)
+            for call in odd:
+                self.daemon.end_call(call.callid)
+            time.sleep(0.1)
         self.daemon.stop()
         if rows := self.daemon.rows():
             outcome.errors.append(f"rows are left in the database: {rows}")
