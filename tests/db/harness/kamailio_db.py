@@ -161,8 +161,9 @@ class Call:
 
 @dataclass
 class Written:
-    """A database that kamailio wrote, and the calls that it knew; port: where kamailio was."""
+    """A database that kamailio wrote with ``module``, and its calls; port: where kamailio was."""
 
+    module: str
     database: Path
     port: int
     calls: list[Call] = field(default_factory=list)
@@ -191,7 +192,7 @@ def record(
     folder.mkdir(parents=True, exist_ok=True)
     database = folder / "kamailio.sqlite"
     _create(database, module)
-    written = Written(database, free_port())
+    written = Written(module, database, free_port())
     config = folder / "kamailio.cfg"
     text = _CONFIG
     for name, value in {
