@@ -1,0 +1,44 @@
+"""Database servers for the tests, each started once and when it is asked for first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.db.harness.servers import SERVERS, Server, missing
+
+
+@pytest.fixture(scope="session")
+def _servers() -> Iterator[Callable[[str], Server]]:
+    made: dict[str, Server] = {}
+
+    def get(name: str) -> Server:
+        if why := missing(name):
+            pytest.skip(f"NO {name.upper()} WAS TESTED: {why}")
+        if name not in made:
+            made[name] = SERVERS[name]()
+            made[name].start()
+        return made[name]
+
+    yield get
+    for server in made.values():
+        server.close()
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, _servers: Callable[[str], Server]) -> Iterator[Server]:
+    """Each of the servers, running."""
+    server = _servers(request.param)
+    server.start()
+    yield server
+    # What a test has done to it concerns no other.
+    server.free()
+    server.resume()
+    server.start()
+
+
+@pytest.fixture
+def database_url(server: Server) -> Callable[[], str]:
+    """Makes empty databases on the server."""
+    return server.new_database
