@@ -41,7 +41,7 @@ WATCH = 0.25
 _GIVE_WAY = 0.001
 _STEADY = 0.05
 _MARGIN = 1.25
-_FORGET = 0.95
+_FORGET = 0.93
 
 
 class Writer:
@@ -279,8 +279,8 @@ class Writer:
             return min(max(self._outage.retry_at - self._monotonic(), 0.0), SWEEP)
         if waiting:
             self._tell(waiting)
-        took = self._monotonic() - min(due, now)
-        self._expected = max(_MARGIN * took, self._expected * _FORGET)
+        took = min(_MARGIN * (self._monotonic() - min(due, now)), self.settings.commit_interval / 2)
+        self._expected = max(took, self._expected * _FORGET)
         return self._after(asked)
 
     def _tell(self, waiting: list[tuple[int, Waiter]]) -> None:
