@@ -279,7 +279,7 @@ class Writer:
             return min(max(self._outage.retry_at - self._monotonic(), 0.0), SWEEP)
         if waiting:
             self._tell(waiting)
-        took = min(_MARGIN * (self._monotonic() - min(due, now)), self.settings.commit_interval / 2)
+        took = min(_MARGIN * (self._monotonic() - min(due, now)), self.settings.commit_interval)
         self._expected = max(took, self._expected * _FORGET)
         return self._after(asked)
 
