@@ -1,64 +1,73 @@
-"""What can befall a SQLite file: another program's lock, a full disk."""
+"""What can befall a database: its server gone or silent, its disk full, nobody allowed to write."""
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from tests.db.harness.servers import MariadbServer, PostgresServer, Server, SqliteFile
 
 from .outage import Fault
 
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int = 24) -> Iterator[bool]:
-    """A file system of its own at ``folder``; False where none can be mounted."""
-    folder.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(folder)], check=True)
+FAULTS = ("stopped", "paused", "killed", "full", "read-only")
+"""SQLite has no server: there "paused" is another program that keeps its lock."""
 
 
-def locked(path: Path) -> Fault:
-    """Another program has begun to write, and does not come to an end."""
+def faults_of(server: Server, url: str) -> dict[str, Fault]:
+    """Those that can be made here, by their names."""
+    found = [Fault("paused", server.pause, server.resume)]
+    if isinstance(server, SqliteFile):
+        if server.can_fill:
+            found.append(_full_disk(server, Path(url.removeprefix("sqlite://"))))
+    else:
+        found.append(Fault("stopped", server.stop, server.start))
+        found.append(Fault("killed", server.kill, server.start))
+        if server.can_fill:
+            found.append(Fault("full", server.fill, server.free, notices=False))
+    if isinstance(server, PostgresServer):
+        found.append(
+            Fault(
+                "read-only",
+                lambda: _forbid(server, "on"),
+                lambda: _forbid(server, "off"),
+            )
+        )
+    elif isinstance(server, MariadbServer):
+        found.append(
+            Fault(
+                "read-only",
+                lambda: _order(server, "SET GLOBAL read_only = 1"),
+                lambda: _order(server, "SET GLOBAL read_only = 0"),
+            )
+        )
+    return {fault.name: fault for fault in found}
+
+
+def _full_disk(server: SqliteFile, path: Path) -> Fault:
+    """A reader that stays keeps SQLite from using the room in its log again."""
     held: list[sqlite3.Connection] = []
-
-    def begin() -> None:
-        held.append(sqlite3.connect(path, isolation_level=None, timeout=10.0))
-        held[0].execute("BEGIN IMMEDIATE")
-
-    def end() -> None:
-        while held:
-            connection = held.pop()
-            connection.rollback()
-            connection.close()
-
-    return Fault("locked by another program", begin, end)
-
-
-def full_disk(path: Path) -> Fault:
-    """Nothing more fits on its disk. A reader that stays keeps SQLite from using its log anew."""
-    held: list[sqlite3.Connection] = []
-    filler = path.with_name("filler")
 
     def begin() -> None:
         held.append(sqlite3.connect(path, isolation_level=None))
         held[0].execute("BEGIN")
         held[0].execute("SELECT COUNT(*) FROM dialog_in").fetchone()
-        for size in (1 << 20, 1 << 12):
-            with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-                while file.write(bytes(size)) == size:
-                    pass
+        server.fill()
 
     def end() -> None:
-        filler.unlink(missing_ok=True)
+        server.free()
         while held:
             held.pop().close()
 
-    return Fault("its disk full", begin, end)
+    return Fault("full", begin, end)
+
+
+def _forbid(server: PostgresServer, value: str) -> None:
+    """Transactions of all sessions, those that are open too, may only read."""
+    with server._admin() as connection:
+        connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}".encode())
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def _order(server: MariadbServer, sql: str) -> None:
+    with server._admin() as connection, connection.cursor() as cursor:
+        cursor.execute(sql)

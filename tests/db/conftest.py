@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.db.harness.fixtures import exchange, start
 from tests.db.harness.servers import SERVERS, Server, missing
+
+__all__ = ["database_url", "exchange", "server", "start"]
 
 
 @pytest.fixture(scope="session")

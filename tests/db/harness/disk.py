@@ -13,7 +13,8 @@ from pathlib import Path
 class Disk:
     """A folder; for root a small file system (tmpfs), which ``fill`` makes full.
 
-    can_fill: whether that works here. Without it the folder is on the disk of the machine.
+    megabytes: of that; 0 for a folder on the disk of the machine. can_fill: whether that works
+    here. Without it the folder is on the disk of the machine.
     """
 
     def __init__(self, folder: Path, megabytes: int) -> None:
@@ -30,7 +31,8 @@ class Disk:
             str(folder),
         ]
         self.can_fill = (
-            os.geteuid() == 0
+            megabytes > 0
+            and os.geteuid() == 0
             and subprocess.run(command, capture_output=True, check=False).returncode == 0
         )
         self._filler = folder / "filler"

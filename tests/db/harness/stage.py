@@ -157,6 +157,11 @@ class Stage(Daemon):
         result: dict[str, Any] = self.rpc.call("dlg.db_status")
         return result
 
+    def flush(self) -> dict[str, Any]:
+        """dlg.db_flush."""
+        result: dict[str, Any] = self.rpc.call("dlg.db_flush")
+        return result
+
     def health(self) -> tuple[int, dict[str, Any]]:
         """GET /health."""
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
