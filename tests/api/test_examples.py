@@ -49,11 +49,17 @@ class Alice(Crowd):
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    folder = tmp_path_factory.mktemp("examples")
     daemon = Daemon(
-        tmp_path_factory.mktemp("examples"),
+        folder,
         # A call that was ended is out of the table in a second.
         sip={"t1": 0.01, "t4": 0.1},
-        ims={"profiles_no_value": "inbound", "profiles_with_value": "caller"},
+        ims={
+            "profiles_no_value": "inbound",
+            "profiles_with_value": "caller",
+            "db_mode": 1,
+            "db_url": f"sqlite://{folder}/calls.sqlite",
+        },
         script=SCRIPT,
     ).start()
     yield daemon

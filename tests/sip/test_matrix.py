@@ -124,7 +124,11 @@ def daemon(start_daemon: Callable[..., Daemon], tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("m")
     return start_daemon(
         sip={"t1": 0.05, "t4": 0.1},
-        ims={"profiles_no_value": "all"},
+        ims={
+            "profiles_no_value": "all",
+            "db_mode": 1,
+            "db_url": f"sqlite://{folder}/calls.sqlite",
+        },
         # A quick machine asks more of one door than the default lets a client ask in a second.
         http={"rate": 0},
         tables=tables(folder),

@@ -29,7 +29,7 @@ LAST = "dlg2.end_all_active_dlg"
 # What these tell is never the same twice: threads, connections, counters.
 MOVING = frozenset(
     [
-        *("core.info", "core.ps", "core.psa", "core.psx"),
+        *("core.info", "core.ps", "core.psa", "core.psx", "dlg.db_status"),
         *("stats.clear_statistics", "stats.fetch", "stats.fetchn"),
         *("stats.get_statistics", "stats.reset_statistics"),
     ]
