@@ -69,6 +69,7 @@ class DialogApi:
     DLGCB_MI_CONTEXT = DlgCb.MI_CONTEXT
     DLGCB_RPC_CONTEXT = DlgCb.RPC_CONTEXT
     DLGCB_SPIRALED = DlgCb.SPIRALED
+    DLGCB_LOADED = DlgCb.LOADED
 
     def __init__(self, table: DialogTable, terminator: Terminator, callbacks: Register) -> None:
         self._table = table

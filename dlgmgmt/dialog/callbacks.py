@@ -212,10 +212,10 @@ class Callbacks:
         types = DlgCb(types)
         if not types or int(types) & ~int(_ALL):
             raise ValueError(f"{int(types)} is no type of callback")
-        if bool(types & _GENERAL) != (dialog is None) or (types & _GENERAL and types & ~_GENERAL):
+        if types & DlgCb.CREATED if dialog is not None else types & ~_GENERAL:
             raise ValueError(
-                "DLGCB_CREATED is registered alone or with DLGCB_LOADED, and for no dialog; "
-                "others for one"
+                "DLGCB_CREATED is registered for no dialog, with DLGCB_LOADED at most; others for "
+                "one"
             )
         entry = _Registration(types, callback, param, free)
         self._hear(types)

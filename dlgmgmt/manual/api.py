@@ -98,10 +98,10 @@ API_CALLS = (
 )
 
 
-def _type(name: str, summary: str, text: str) -> Entry:
+def _type(name: str, summary: str, text: str, *, chapter: str = "2-1.1") -> Entry:
     return Entry(
         name=f"DLGCB_{name}",
-        chapter="2-1.1",
+        chapter=chapter,
         kind=Kind.CALLBACK,
         summary=summary,
         text=text,
@@ -214,5 +214,15 @@ CALLBACK_TYPES = (
         """
         With detect_spirals alone; without it a spiral makes a dialog of its own.
         """,
+    ),
+    _type(
+        "LOADED",
+        "a call of an earlier run was read from the database",
+        """
+        Global: registered with None for the dialog, alone or with DLGCB_CREATED. Callbacks on
+        single dialogs are not stored: this is where a script registers them again. The manual
+        has no such type.
+        """,
+        chapter="2-1.1+",
     ),
 )

@@ -151,6 +151,7 @@ _CALLBACKS = {
     "DLGCB_RESPONSE_WITHIN": _OF_AN_ANSWERED_CALL,
     "DLGCB_MI_CONTEXT": node_ids(_CORE_CALLBACKS, "test_mi_context"),
     "DLGCB_SPIRALED": node_ids(_WIRE_CALLBACKS, "test_a_spiral"),
+    "DLGCB_LOADED": node_ids(_CORE_CALLBACKS, "test_a_dialog_that_was_stored_is_told"),
 }
 
 PROOFS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = MappingProxyType(

@@ -30,7 +30,7 @@ def handle(home: House, callid: str = "c1") -> DialogHandle:
     return DialogHandle(dialog)
 
 
-def test_the_thirteen_types_are_there_under_their_names() -> None:
+def test_the_fourteen_types_are_there_under_their_names() -> None:
     for kind in DlgCb:
         assert getattr(DialogApi, f"DLGCB_{kind.name}") is kind
 

@@ -20,6 +20,8 @@ from dlgmgmt.dialog.callbacks import (
 )
 from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.record import record_of
+from dlgmgmt.dialog.restore import restore
 from dlgmgmt.dialog.states import State
 from tests.unit.dialog.harness import Core, make_init, state_of, with_settings
 
@@ -284,6 +286,22 @@ def test_context_is_bounded(core: Core, log: Log, caplog: pytest.LogCaptureFixtu
     assert "of more than" in caplog.text
 
 
+def test_a_dialog_that_was_stored_is_told() -> None:
+    core, other = Core(), Core()
+    dialog, _ = core.call()
+    with dialog.entry.lock:
+        record = record_of(dialog, 0.0)
+    callbacks = Callbacks(other.table)
+    told: list[tuple[str, DlgCb]] = []
+    callbacks.register(
+        None,
+        DlgCb.CREATED | DlgCb.LOADED,
+        lambda handle, kind, _params: told.append((handle.callid, kind)),
+    )
+    restore(other.table, record)
+    assert told == [("c1", DlgCb.LOADED)]
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 
@@ -291,7 +309,7 @@ def test_context_is_bounded(core: Core, log: Log, caplog: pytest.LogCaptureFixtu
     ("with_dialog", "kinds"),
     [
         (True, 0),
-        (True, 8192),
+        (True, 16384),
         (True, 3),
         (True, 1),
         (False, 2),

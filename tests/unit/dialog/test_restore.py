@@ -1,0 +1,420 @@
+"""Dialogs that are made of their records: the same calls, on another table with other clocks."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlgmgmt.dialog.events import EventType
+from dlgmgmt.dialog.model import Dialog, OutLeg
+from dlgmgmt.dialog.record import LOADED, DialogRecord, record_of
+from dlgmgmt.dialog.restore import RestoreError, restore
+from dlgmgmt.dialog.settings import DialogSettings
+from dlgmgmt.dialog.states import State
+from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.dialog.termination import Terminations
+from dlgmgmt.dialog.tracker import Tracker
+from dlgmgmt.dialog.views import DialogView
+from tests.unit.dialog.harness import SETTINGS, UNIX, Core, in_state, make_init
+
+LATER = 3600.0
+"""How far the monotonic clock of the next run is from that of the first."""
+
+
+class Next:
+    """The daemon's next run: the same moment of Unix time, another monotonic clock."""
+
+    def __init__(
+        self, core: Core, config: DialogSettings = SETTINGS, *, slept: float = 0.0
+    ) -> None:
+        self.now = core.now + LATER + slept
+        self.table = DialogTable(
+            config,
+            wall=lambda: UNIX + self.now - LATER,
+            monotonic=lambda: self.now,
+            rng=random.Random(9),
+        )
+        self.expired: list[Dialog] = []
+        self.tracker = Tracker(self.table, self.expired.append)
+        self.orders = Terminations(self.table)
+        self.due: list[Dialog] = []
+        self.table.on_legs_due = self.due.append
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        for fire in self.table.due():
+            fire()
+
+
+def record(dialog: Dialog) -> DialogRecord:
+    with dialog.entry.lock:
+        return record_of(dialog, UNIX)
+
+
+def view(dialog: Dialog) -> DialogView:
+    with dialog.entry.lock:
+        return dialog.view()
+
+
+def near(moment: float) -> Any:
+    """The same moment, on another clock."""
+    return pytest.approx(moment, abs=1e-3)
+
+
+def test_a_plain_call() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    core.now = 50.0
+    then = Next(core)
+    done = restore(then.table, record(dialog))
+    assert (done.moved, done.expired) == (False, False)
+    assert view(done.dialog) == view(dialog)
+    assert done.dialog.stored is LOADED
+    assert not done.dialog.dirty
+    assert then.table.counts().confirmed == 1
+    assert then.table.counts().processed == 0
+    then.advance(549.0)
+    assert then.expired == []
+    then.advance(2.0)
+    assert then.expired == [done.dialog]
+    order = then.orders.expired(done.dialog)
+    assert order is not None
+    assert [side.method for side in order.sides] == ["BYE", "BYE"]
+    assert order.reason == "dialog_timeout"
+
+
+def test_it_is_found_and_hung_up_as_before() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    then = Next(core, replace(SETTINGS, hash_size=4096))
+    done = restore(then.table, record(dialog))
+    # The phones' Route still names the old place.
+    found = then.tracker.request(dialog.did, "c1", "alice", "bob", "BYE", 11)
+    assert found is not None
+    assert found.dialog is done.dialog
+    assert done.dialog.state is State.DELETED
+    then.table.release(done.dialog)
+    assert len(then.table) == 0
+
+
+def test_another_hash_size_moves_it() -> None:
+    core = Core()
+    dialogs = []
+    for number in range(40):
+        dialog = core.invite(f"c{number}")
+        core.answer(dialog)
+        dialogs.append(dialog)
+    then = Next(core, replace(SETTINGS, hash_size=2))
+    moved = 0
+    for dialog in dialogs:
+        done = restore(then.table, record(dialog))
+        moved += done.moved
+        expected = view(dialog)._replace(
+            h_entry=done.dialog.entry.index, h_id=done.dialog.h_id, did=done.dialog.did
+        )
+        legs = tuple(leg._replace(h_entry=then.table.hash_of(leg.to_tag)) for leg in expected.legs)
+        assert view(done.dialog) == expected._replace(legs=legs)
+        assert then.table.dialog(done.dialog.entry.index, done.dialog.h_id) is done.dialog
+    assert moved > 0
+    assert len(then.table) == 40
+
+
+def test_a_place_that_is_taken_is_not_taken_again() -> None:
+    core = Core()
+    first, second = core.invite("c1"), core.invite("c2", "carla")
+    for dialog in (first, second):
+        core.answer(dialog)
+    wrong = record(second)._replace(h_entry=first.entry.index, h_id=first.h_id)
+    then = Next(core, replace(SETTINGS, hash_size=1))
+    one = restore(then.table, record(first)._replace(h_entry=0))
+    two = restore(then.table, wrong._replace(h_entry=0))
+    assert (one.moved, two.moved) == (False, True)
+    assert one.dialog.h_id != two.dialog.h_id
+
+
+def test_new_calls_do_not_take_the_place_of_restored_ones() -> None:
+    core = Core(replace(SETTINGS, hash_size=1))
+    dialog, _ = core.call()
+    then = Next(core, replace(SETTINGS, hash_size=1))
+    entry = then.table.entry_at(0)
+    assert entry is not None
+    entry.next_id = dialog.h_id
+    restore(then.table, record(dialog))
+    fresh, new = then.table.open(make_init("c9"))
+    assert new
+    assert fresh.h_id != dialog.h_id
+
+
+def test_an_ack_that_is_awaited_goes_on_being_awaited() -> None:
+    core = Core()
+    dialog, _ = core.call(acked=False)
+    core.now = 20.0
+    then = Next(core, slept=10.0)
+    done = restore(then.table, record(dialog))
+    assert done.dialog.state is State.CONFIRMED_NA
+    then.advance(29.0)
+    assert then.expired == []
+    then.advance(2.0)
+    assert then.expired == [done.dialog]
+    order = then.orders.expired(done.dialog)
+    assert order is not None
+    assert order.reason == "noack_timeout"
+
+
+def test_the_ack_that_comes_after_the_restart_confirms() -> None:
+    core = Core()
+    dialog, _ = core.call(acked=False)
+    then = Next(core)
+    done = restore(then.table, record(dialog))
+    then.tracker.request(None, "c1", "alice", "bob", "ACK", 10)
+    assert view(done.dialog).state == State.CONFIRMED
+
+
+def test_a_session_goes_on() -> None:
+    core = Core()
+    dialog = core.invite()
+    core.reply(dialog, 200, session=90)
+    core.down("ACK", 10)
+    before = view(dialog)
+    then = Next(core, slept=5.0)
+    done = restore(then.table, record(dialog))
+    assert view(done.dialog).timeout == before.timeout
+    then.advance(90 + 30 - 6.0)
+    assert then.expired == []
+    then.advance(2.0)
+    assert then.expired == [done.dialog]
+    order = then.orders.expired(done.dialog)
+    assert order is not None
+    assert order.reason == "session_expired"
+
+
+def test_legs_of_a_fork_go_on_by_themselves() -> None:
+    core = Core()
+    dialog = in_state(core, State.CONCURRENT)
+    core.down("ACK", 10)
+    then = Next(core)
+    done = restore(then.table, record(dialog))
+    assert view(done.dialog) == view(dialog)._replace(ref_count=view(done.dialog).ref_count)
+    then.advance(61.0)
+    assert then.due == [done.dialog]
+    assert then.orders.legs_due(done.dialog) is not None
+    assert [leg.to_tag for leg in done.dialog.confirmed_legs()] == ["bob"]
+
+
+def test_time_that_has_run_out_ends_it_after_the_delay() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    then = Next(core, slept=10_000.0)
+    done = restore(then.table, record(dialog), delay=5.0)
+    assert done.expired
+    assert view(done.dialog).timeout == view(dialog).timeout
+    then.advance(4.0)
+    assert then.expired == []
+    then.advance(1.5)
+    assert then.expired == [done.dialog]
+
+
+def test_a_session_that_has_run_out_ends_it_after_the_delay() -> None:
+    core = Core(replace(SETTINGS, default_timeout=100_000))
+    dialog = core.invite()
+    dialog.lifetime = 100_000
+    core.reply(dialog, 200, session=90)
+    core.down("ACK", 10)
+    then = Next(core, slept=10_000.0)
+    done = restore(then.table, record(dialog), delay=5.0)
+    assert done.expired
+    then.advance(4.0)
+    assert then.expired == []
+    then.advance(1.5)
+    assert then.expired == [done.dialog]
+
+
+def test_profiles_variables_and_the_like() -> None:
+    core = Core(replace(SETTINGS, profiles_with_value=("caller",), profiles_no_value=("calls",)))
+    dialog, _ = core.call()
+    for value in ("alice", "alice", "bob"):
+        core.table.profiles.insert(dialog, "caller", value)
+    core.table.profiles.insert(dialog, "calls", None)
+    core.table.set_var(dialog, "who", "x\r\n\0\ud800")
+    core.table.set_flag(dialog, 31)
+    core.table.set_toroute(dialog, "late")
+    core.table.set_timeout_bye(dialog, on=True)
+    core.table.set_timeout_noreset(dialog, on=True)
+    core.table.set_keepalive(dialog, True, True)
+    core.tracker.branch_failed(dialog, 3, 486, "dave", "rejected")
+    then = Next(core)
+    # A profile that is configured no more is not forgotten.
+    done = restore(then.table, record(dialog))
+    assert view(done.dialog) == view(dialog)
+    assert then.table.profiles.size("caller", "alice") == 2
+    assert then.table.profiles.size("caller", None) == 3
+    assert then.table.profiles.size("calls", None) == 1
+    assert record(done.dialog)[20:24] == record(dialog)[20:24]
+    force_end(then, done.dialog)
+    assert then.table.profiles.sizes() == {"caller": 0, "calls": 0}
+
+
+def force_end(then: Next, dialog: Dialog) -> None:
+    then.tracker.request(None, "c1", "alice", "bob", "BYE", 99)
+    then.table.release(dialog)
+
+
+def test_listeners_are_told() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    then = Next(core)
+    told: list[EventType] = []
+    then.table.add_listener(lambda event: told.append(event.type))
+    restore(then.table, record(dialog))
+    assert told == [EventType.LOADED]
+
+
+REFUSED = {
+    "it is early": {"state": 2},
+    "it is deleted": {"state": 6},
+    "9 is no state": {"state": 9},
+    "it has no leg": {"legs": ()},
+    "its Call-ID or a tag is empty": {"callid": ""},
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_is_no_dialog_is_refused(why: str) -> None:
+    core = Core()
+    dialog, _ = core.call()
+    then = Next(core)
+    with pytest.raises(RestoreError, match=why):
+        restore(then.table, record(dialog)._replace(**REFUSED[why]))  # type: ignore[arg-type]
+    assert len(then.table) == 0
+    assert then.table.counts().confirmed == 0
+
+
+def test_legs_that_cannot_be_are_refused() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    then = Next(core)
+    good = record(dialog)
+    leg = good.legs[0]
+    with pytest.raises(RestoreError, match="the same To-tag"):
+        restore(then.table, good._replace(legs=(leg, leg)))
+    moves = leg._replace(shifts=((((5, 1), (3, 2)), 0, 0, -1), ((), 0, 0, -1)))
+    with pytest.raises(RestoreError, match="moves of CSeq"):
+        restore(then.table, good._replace(legs=(moves,)))
+    with pytest.raises(RestoreError, match="more than 64 legs"):
+        restore(
+            then.table,
+            good._replace(legs=tuple(leg._replace(to_tag=f"t{n}") for n in range(65))),
+        )
+    assert len(then.table) == 0
+
+
+def test_the_same_dialog_is_not_made_twice() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    then = Next(core)
+    restore(then.table, record(dialog))
+    with pytest.raises(RestoreError, match="is the same dialog"):
+        restore(then.table, record(dialog))
+    assert len(then.table) == 1
+
+
+# -- whatever happened to a call -------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("down"), st.sampled_from(["INVITE", "INFO", "REFER"]), st.integers(0, 9)),
+        st.tuples(st.just("up"), st.sampled_from(["INVITE", "UPDATE", "REFER"]), st.integers(0, 9)),
+        st.tuples(st.just("own"), st.booleans(), st.just(0)),
+        st.tuples(st.just("answer"), st.sampled_from(["carol", "dave"]), st.just(0)),
+        st.tuples(st.just("ack"), st.sampled_from(["bob", "carol", "dave"]), st.just(0)),
+        st.tuples(st.just("wait"), st.just(""), st.integers(0, 20)),
+        st.tuples(st.just("session"), st.just(""), st.integers(90, 900)),
+    ),
+    max_size=12,
+)
+
+
+def play(core: Core, steps: list[tuple[str, object, int]]) -> Dialog:
+    dialog, _ = core.call()
+    down, up = 10, 500
+    for kind, what, number in steps:
+        if kind == "down":
+            down += 1 + number
+            core.down(str(what), down)
+        elif kind == "up":
+            up += 1 + number
+            core.up(str(what), up)
+        elif kind == "own":
+            with dialog.entry.lock:
+                dialog.legs["bob"].take_cseq(to_caller=bool(what))
+        elif kind == "answer":
+            core.answer(dialog, str(what), branch=3)
+        elif kind == "ack":
+            if str(what) in dialog.legs:
+                core.down("ACK", 10, str(what))
+        elif kind == "wait":
+            core.now += number
+        else:
+            match = core.down("INVITE", down)
+            assert match is not None
+            core.tracker.response(
+                match, "INVITE", 200, "sip:a@x", "sip:b@y", cseq=down, session=number
+            )
+    return dialog
+
+
+def numbers(leg: OutLeg) -> list[object]:
+    """What the daemon would send to both sides, and what becomes of the parties' own numbers."""
+    shifts = leg.shifts
+    moved = (
+        []
+        if shifts is None
+        else [
+            [shift.sent(own) for own in range(0, 600, 7)]
+            for shift in (shifts.caller, shifts.callee)
+        ]
+    )
+    return [leg.next_cseq(to_caller=True), leg.next_cseq(to_caller=False), *moved]
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=STEPS, hash_size=st.sampled_from([1, 8, 64]))
+def test_whatever_happened_goes_on_as_it_was(
+    steps: list[tuple[str, object, int]], hash_size: int
+) -> None:
+    core = Core(replace(SETTINGS, noack_timeout=6000))
+    dialog = play(core, steps)
+    then = Next(core, replace(SETTINGS, hash_size=hash_size, noack_timeout=6000))
+    first = record(dialog)
+    done = restore(then.table, first)
+    place: dict[str, Any] = {
+        "h_entry": done.dialog.entry.index,
+        "h_id": done.dialog.h_id,
+        "did": done.dialog.did,
+    }
+    with done.dialog.entry.lock:
+        again = record_of(done.dialog, UNIX - LATER)
+    assert again == first._replace(
+        **place,
+        legs=tuple(
+            leg._replace(
+                confirmed_at=near(leg.confirmed_at),
+                session_end=near(leg.session_end),
+            )
+            for leg in first.legs
+        ),
+    )
+    for tag, leg in dialog.legs.items():
+        assert numbers(done.dialog.legs[tag]) == numbers(leg)
+    seen = view(done.dialog)
+    legs = tuple(leg._replace(h_entry=then.table.hash_of(leg.to_tag)) for leg in view(dialog).legs)
+    assert seen == view(dialog)._replace(**place, legs=legs)
+    for tag in dialog.legs:
+        found = then.tracker.request(dialog.did, "c1", tag, "alice", "OPTIONS", 10_000)
+        assert found is not None
+        assert found.leg is done.dialog.legs[tag]
