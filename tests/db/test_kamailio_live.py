@@ -41,11 +41,11 @@ def test_every_call_is_read_as_its_phones_know_it(written: Written) -> None:
     for call in written.calls:
         record = records[call.callid]
         invite = call.callees[0].got_one("INVITE")
-        answers = [answer for answer in call.caller.got(200, "INVITE") if answer.to_tag is not None]
+        answers = call.caller.got(200, "INVITE")
         assert record.from_tag == invite.from_tag
         assert record.from_uri in invite.get("From")
         assert record.to_uri in invite.get("To")
-        assert f"<{record.caller_contact}>" == f"<{invite.contact}>"
+        assert record.caller_contact == invite.contact
         assert record.caller_bind_addr == f"udp:127.0.0.1:{written.port}"
         assert 7100 < record.timeout - time.time() <= 7200
         legs = {leg.to_tag: leg for leg in record.legs}
