@@ -53,7 +53,7 @@ def restore(table: DialogTable, record: DialogRecord, *, delay: float = 0.0) -> 
             dialog.legs[leg.to_tag] = _leg(table, leg, monotonic - wall, monotonic)
         if record.profiles:
             table.profiles.join(dialog, record.profiles)
-        expired = _set_timers(table, dialog, record, state, delay)
+        expired = _set_timers(table, dialog, record, state, wall, delay)
         dialog.state = state
         dialog.stored = LOADED
         dialog.snapshot = None
@@ -64,6 +64,16 @@ def restore(table: DialogTable, record: DialogRecord, *, delay: float = 0.0) -> 
 
 
 def _state(record: DialogRecord) -> State:
+    legs = record.legs
+    if (
+        record.state == 4
+        and len(legs) == 1
+        and legs[0].to_tag
+        and record.callid
+        and record.from_tag
+    ):
+        # A plain call: nearly all are.
+        return State.CONFIRMED
     try:
         state = State(record.state)
     except ValueError:
@@ -153,13 +163,24 @@ def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> Ou
 
 
 def _set_timers(
-    table: DialogTable, dialog: Dialog, record: DialogRecord, state: State, delay: float
+    table: DialogTable,
+    dialog: Dialog,
+    record: DialogRecord,
+    state: State,
+    wall: float,
+    delay: float,
 ) -> bool:
     """Let the dialog's timers run from the moments that were recorded; whether its time is over.
 
     Entry lock held.
     """
-    left = record.timeout - table.wall() if record.timeout else float(dialog.lifetime)
+    left = record.timeout - wall if record.timeout else float(dialog.lifetime)
+    leg = record.legs[0]
+    if state is State.CONFIRMED and leg.acked and not leg.session_end:
+        table.arm(dialog, delay if left <= 0 else left)
+        if record.timeout:
+            dialog.timeout = record.timeout
+        return left <= 0
     acks = table.ack_left(dialog)
     if acks is not None and state is not State.CONCURRENT and acks + _SHOWN_TWICE < left:
         # Another program's dialog, say, whose timeout does not know of the wait for an ACK.
