@@ -15,7 +15,6 @@ from typing import Any, Generic, TypeVar
 
 from dlgmgmt.commands.errors import Failure, Refused
 from dlgmgmt.commands.results_database import Adoption, DatabaseStatus, Flushed
-from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.errors import StartError
 from dlgmgmt.sip.engine import SipEngine
@@ -96,8 +95,6 @@ class Storing:
         self._gate = engine.loading
         self._gate.policy, self._gate.retry_after = policy, retry_after
         self._gate.begin()
-        # What has passed before its dialog was there is told to it.
-        table.add_listener(lambda event: self._gate.loaded(event.dialog), EventType.LOADED)
 
     async def load(self, stopping: asyncio.Event) -> LoadReport | None:
         """Connect, read all dialogs, open the gate and begin to write.

@@ -43,11 +43,14 @@ class House:
         self.stages.append(stage)
         return stage
 
+    def phones(self, callid: str) -> Phones:
+        self._phones.append(Phones(self.folder, callid))
+        return self._phones[-1]
+
     def call(self, stage: Stage) -> tuple[str, Sipp, Sipp]:
         """An answered call: its Call-ID, caller and callee; both wait for their BYE."""
         callid = f"sipp-{len(self._phones)}@modes"
-        phones = Phones(self.folder, callid)
-        self._phones.append(phones)
+        phones = self.phones(callid)
         callee = phones.sipp("uas_answer", fill=HOLD, limit=60)
         caller = phones.sipp(
             "uac_wait_bye",
@@ -142,6 +145,42 @@ def test_a_kill_in_mode_2_keeps_what_was_flushed(house: House) -> None:
     same(before, stage.listing())
     killed(stage, calls)
     assert not stage.end_call(later[0])
+    stage.stop()
+
+
+@pytest.mark.parametrize("script", ["", None])
+def test_a_2xx_that_the_caller_has_seen_is_durable(house: House, script: str | None) -> None:
+    """With db_sync_confirm, in the very moment in which it comes."""
+    database = {"db_sync_confirm": 1, "db_commit_interval": 0.2}
+    more = {} if script is None else {"script": script}
+    stage = house.stage(1, database=database, **more).start()
+    phones = house.phones("held@modes")
+    caller, callee = phones.caller(stage), phones.callee(stage)
+    caller.invite(f"sip:bob@{callee.hostport}")
+    callee.take()
+    began = time.monotonic()
+    callee.answer()
+    answer = caller.expect(200, "INVITE")
+    stage.kill_9()
+    assert time.monotonic() - began > 0.03, "it has waited for a commit"
+    stage.start()
+    listed = stage.listing()["held@modes"]
+    assert (listed["ims_state"], listed["legs"][0]["to_tag"]) == (5, answer.to_tag)
+    caller.ack(answer)
+    callee.expect("ACK")
+    stage.wait_state("held@modes", 4)
+    stage.stop()
+
+
+def test_a_2xx_does_not_wait_for_a_database_that_is_away(house: House) -> None:
+    database = {"db_sync_confirm": 1, "db_sync_timeout": 0.5}
+    stage = house.stage(1, database=database).start()
+    with closing(sqlite3.connect(house.folder / "calls.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        house.call(stage)
+        assert stage.status()["unsynced"] == 1
+        other.execute("ROLLBACK")
+    poll(lambda: stage.rows().get("dialog_in") == 1, 20, lambda: str(stage.status()))
     stage.stop()
 
 
