@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Callable
 
 from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.wheel import Timer
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.quiet import Quiet
-from dlgmgmt.sip.transaction import ServerTransaction
+from dlgmgmt.sip.transaction import ServerTransaction, Stack
 
 _QUIET = Quiet(logging.getLogger(__name__))
 
@@ -30,27 +31,29 @@ MAX_LATER = 16
 
 
 class Holder:
-    """Who is asked. hold: None where nothing has to be waited for.
+    """Who is asked. hold: None where nothing has to be waited for. stack: has the timers.
 
     held, unsynced: answers that waited, and of those the ones that went without being durable.
     waiting: INVITEs of which an answer waits now.
     """
 
-    __slots__ = ("held", "hold", "unsynced", "waiting")
+    __slots__ = ("held", "hold", "stack", "unsynced", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
         self.hold: Hold | None = None
         self.held = self.unsynced = self.waiting = 0
 
 
 class _Answer:
-    __slots__ = ("data", "ready", "status", "to_tag")
+    __slots__ = ("data", "ready", "status", "timer", "to_tag")
 
     def __init__(self, to_tag: str, status: int, data: bytes) -> None:
         self.to_tag = to_tag
         self.status = status
         self.data = data
         self.ready = False
+        self.timer: Timer | None = None
 
 
 class HeldAnswers:
@@ -82,6 +85,9 @@ class HeldAnswers:
         self._holder.waiting += not self._queue
         self._holder.held += 1
         self._queue.append(answer)
+        # The callee gives up by then: who has not said anything never will.
+        stack = self._holder.stack
+        answer.timer = stack.after(64 * stack.t1, functools.partial(self._done, answer, False))
         hold(self._dialog, functools.partial(self._done, answer))
         return True
 
@@ -96,6 +102,7 @@ class HeldAnswers:
         if answer.ready:
             return
         answer.ready = True
+        self._holder.stack.cancel_timer(answer.timer)
         self._holder.unsynced += not durable
         queue = self._queue
         while queue and queue[0].ready:

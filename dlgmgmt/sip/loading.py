@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 
+from dlgmgmt.dialog.events import DialogEvent, EventType
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.states import IllegalEvent
 from dlgmgmt.dialog.tracker import Tracker
@@ -64,8 +65,8 @@ class LoadGate:
     too. retry_after: seconds that such an answer asks to wait. refused, noted, applied, lost:
     requests, of which ``lost`` found no room.
 
-    :meth:`begin`, :meth:`end` and :meth:`loaded` may be called from any thread, the rest is the
-    signalling thread's.
+    :meth:`begin` and :meth:`end` may be called from any thread, the rest is the signalling
+    thread's.
     """
 
     def __init__(self, tracker: Tracker) -> None:
@@ -76,6 +77,7 @@ class LoadGate:
         self._tracker = tracker
         self._lock = threading.Lock()
         self._notes: dict[Key, _Noted] = {}
+        self._listens = False
 
     def begin(self) -> None:
         """Loading begins."""
@@ -92,6 +94,10 @@ class LoadGate:
 
         Whoever calls this looks for its dialog once more: it may have come in between.
         """
+        if not self._listens:
+            # Not before there is something to say: each dialog that is loaded would cost a call.
+            self._listens = True
+            self._tracker.table.add_listener(self._heard, EventType.LOADED)
         key = msg.callid, msg.from_tag, msg.to_tag
         most = self._tracker.table.settings.max_dialogs
         with self._lock:
@@ -111,10 +117,12 @@ class LoadGate:
         with self._lock:
             self._notes.pop(key, None)
 
-    def loaded(self, dialog: Dialog) -> None:
-        """A dialog is there: tell it what has passed before. The caller holds no lock."""
-        if not self._notes:
-            return
+    def _heard(self, event: DialogEvent) -> None:
+        if self._notes:
+            self._loaded(event.dialog)
+
+    def _loaded(self, dialog: Dialog) -> None:
+        """A dialog is there: tell it what has passed before. Any thread."""
         with dialog.entry.lock:
             tags = [leg.to_tag for leg in dialog.confirmed_legs()]
         for tag in tags:

@@ -94,8 +94,22 @@ class Locator:
         return fitting[0] if fitting else None
 
     def named(self, name: str) -> Transport | None:
-        """The listener of that name, as a dialog remembers it."""
-        return next((sock for sock in self.sockets if sock.name == name), None)
+        """The listener of that name, as a dialog remembers it; None if none will do.
+
+        One that is bound to all addresses does for a single one. A dialog may have been another
+        proxy's before; where that listened elsewhere, at least the port may be the same.
+        """
+        found = next((sock for sock in self.sockets if sock.name == name), None)
+        if found is not None or not name:
+            return found
+        kind, _, where = name.partition(":")
+        host, _, port = where.rpartition(":")
+        number = int(port) if port.isdecimal() and len(port) < 6 else 0
+        same = [sock for sock in self.sockets if sock.kind == kind and sock.port == number]
+        numeric = host.strip("[]")
+        if is_numeric(numeric):
+            same.sort(key=lambda sock: not sock.is_own(numeric, number))
+        return same[0] if same else None
 
     def by_stream(self, found: Destination) -> Destination | None:
         """The same address over TCP (RFC 3261 18.1.1).

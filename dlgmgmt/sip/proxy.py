@@ -62,7 +62,7 @@ class Proxy:
         self.stack = stack
         self.locator = locator
         self.counters = Counters()
-        self.holder = Holder()
+        self.holder = Holder(stack)
         self.guard = Guard(settings, locator.sockets, stack.monotonic)
         self.loading = LoadGate(tracker)
         self._stateless = Stateless(stack.new_tag())

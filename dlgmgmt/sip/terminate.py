@@ -169,9 +169,11 @@ class Terminator:
             elif leg not in waiting:
                 waiting.append(leg)
         stack = self._core.stack
+        # RFC 3261 15: the callee must not hang up before the ACK or the end of the 2xx.
+        longest = min(64 * stack.t1, self._table.settings.noack_timeout)
         for leg in waiting:
-            # RFC 3261 15: the callee must not hang up before the ACK or the end of the 2xx.
-            left = leg.confirmed_at + 64 * stack.t1 - stack.monotonic()
+            # A clock that was set back while the daemon was down must not make it longer.
+            left = min(leg.confirmed_at - stack.monotonic(), 0.0) + longest
             stack.after(max(left, 0.0), functools.partial(self._send_waiting, order, leg))
 
     def _close(self, order: Termination) -> None:
