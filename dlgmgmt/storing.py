@@ -6,6 +6,7 @@ It is asked on threads alone: a server that is slow or gone holds up neither loo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import threading
@@ -118,7 +119,9 @@ class Storing:
                 report = self._open()
             except BaseException as error:  # noqa: BLE001 - raised where it is waited for
                 fault = error
-            loop.call_soon_threadsafe(finish, report, fault)
+            # The loop may have ended meanwhile.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(finish, report, fault)
 
         threading.Thread(target=work, name="dlgmgmt-load", daemon=True).start()
         stop = asyncio.ensure_future(stopping.wait())
@@ -131,6 +134,9 @@ class Storing:
             report = done.result()
         except StorageError as error:
             raise StartError(f"database {self._url}: {error}") from error
+        except Exception as error:
+            _LOG.exception("database: loading failed")
+            raise StartError(f"database {self._url}: loading failed, see the log") from error
         finally:
             stop.cancel()
         return report
@@ -166,7 +172,13 @@ class Storing:
 
     def statistics(self) -> Sequence[tuple[str, int]]:
         """The group ``database``."""
-        return self._storage.statistics()
+        gate = self._gate
+        return (
+            *self._storage.statistics(),
+            ("while_loading_lost", gate.lost),
+            ("while_loading_noted", gate.noted),
+            ("while_loading_refused", gate.refused),
+        )
 
     def adopt(self, owner: str | None) -> Callable[[], tuple[Adoption, bool]]:
         """Begin to take over another daemon's dialogs; Refused while that is done already."""
