@@ -23,6 +23,7 @@ from dlgmgmt.sip.hop import Router
 from dlgmgmt.sip.loading import REFUSE, LoadGate
 from dlgmgmt.sip.locate import Locator
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.orphans import Orphans
 from dlgmgmt.sip.outgoing import Outgoing, loop_mark
 from dlgmgmt.sip.pending import PendingRequest
 from dlgmgmt.sip.quiet import Quiet
@@ -65,6 +66,7 @@ class Proxy:
         self.holder = Holder(stack)
         self.guard = Guard(settings, locator.sockets, stack.monotonic)
         self.loading = LoadGate(tracker)
+        self.orphans = Orphans(tracker.table, locator)
         self._stateless = Stateless(stack.new_tag())
         router = Router(locator.sockets, settings.routes, dialog_settings.rr_param)
         self.forwarder = Forwarder(self, router, tracker)
@@ -150,7 +152,7 @@ class Proxy:
             return
         if transaction is None:
             # RFC 6026 8.9: a reply that matches no transaction is not forwarded.
-            self.counters.stray_replies += 1
+            self.counters.stray_replies += not self.orphans.take(msg)
             return
         if isinstance(transaction.user, Branch) and _has_lone_via(msg):
             # 16.7 point 3: it says of itself that it is for nobody behind this proxy.
@@ -234,7 +236,11 @@ class Proxy:
 
     def _delayed(self, msg: Message, server_tx: ServerTransaction) -> bool:
         """Whether a request comes from a callee whose answer is held back: it has to follow it."""
-        found = self.forwarder.find(msg) if msg.to_tag else None
+        try:
+            found = self.forwarder.find(msg) if msg.to_tag else None
+        except BadMessage:
+            # It is refused in its turn, which is now.
+            return False
         context = found[0].transaction if found is not None and found[1] else None
         return isinstance(context, ResponseContext) and context.delays(
             functools.partial(self._forward, msg, server_tx)

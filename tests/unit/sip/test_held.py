@@ -216,6 +216,16 @@ def test_requests_that_come_again_meanwhile_are_one(home: House, disk: Disk) -> 
     end(home, "bob")
 
 
+def test_what_cannot_be_read_is_refused_at_once(home: House, disk: Disk) -> None:
+    _, invite = answer(home)
+    side = home.bob.callee_side(invite)
+    home.bob.within(side, "INFO", uri="sip:[::1", routes=["<sip:10.0.0.1;lr>"])
+    home.bob.one("400")
+    disk.write()
+    home.alice.one("200")
+    end(home, "bob")
+
+
 def test_what_waits_behind_an_answer_has_a_limit(home: House, disk: Disk) -> None:
     _, invite = answer(home)
     side = home.bob.callee_side(invite)

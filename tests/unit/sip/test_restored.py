@@ -164,6 +164,50 @@ class TestWithoutAck:
         assert home.world.sent() == []
         hang_up(home, call)
 
+    def test_an_answer_that_comes_again_reaches_the_caller(
+        self, past: House, make: Make, call: Call
+    ) -> None:
+        """The daemon may have ended before she was told of it."""
+        home = after(past, make)
+        home.bob.reply(call.invite, 200)
+        assert home.alice.one("200").raw == call.ok.raw
+        home.alice.within(call.caller, "ACK")
+        home.bob.one("ACK")
+        assert home.world.state() == 4
+        # Now it is nothing but late.
+        home.bob.reply(call.invite, 200)
+        assert home.world.sent() == []
+        assert home.world.proxy.orphans.passed == 1
+        hang_up(home, call)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            (b"tag=bob", b"tag=bib"),
+            (b"tag=alice", b"tag=alive"),
+            (b"Call-ID: c1", b"Call-ID: c2"),
+            (b"1 INVITE", b"2 INVITE"),
+            (b"1 INVITE", b"1 UPDATE"),
+            (b" 200 ", b" 180 "),
+            (b"10.0.0.1:5060;branch", b"10.0.0.9:5060;branch"),
+            (b"10.0.9.1:5060", b"alice.example:5060"),
+            (b"UDP 10.0.9.1:5060", b"SCTP 10.0.9.1:5060"),
+            (b"Via: SIP/2.0/UDP 10.0.9.1", b"X-Via: SIP/2.0/UDP 10.0.9.1"),
+            (b"Via: SIP/2.0/UDP 10.0.9.1", b"Via: SIP 10.0.9.1"),
+        ],
+    )
+    def test_other_answers_without_a_transaction_go_nowhere(
+        self, past: House, make: Make, call: Call, change: tuple[bytes, bytes]
+    ) -> None:
+        home = after(past, make)
+        data = call.answer.raw.replace(*change)
+        assert data != call.answer.raw
+        home.bob.send(data)
+        assert home.world.sent() == []
+        home.alice.within(call.caller, "ACK")
+        home.bob.one("ACK")
+        hang_up(home, call)
+
     def test_an_ack_that_never_comes_ends_the_call(
         self, past: House, make: Make, call: Call
     ) -> None:
