@@ -1,8 +1,36 @@
-"""Loading dialogs from the database, page by page, while SIP is answered."""
+"""Loading the daemon's own dialogs, page by page, while SIP is answered."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
+from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.storage.batch import WriteBatch
+from dlgmgmt.storage.database import Database
+from dlgmgmt.storage.errors import StorageError
+from dlgmgmt.storage.intake import Intake, rows_of
+from dlgmgmt.storage.odd import StoredDialog
+from dlgmgmt.storage.settings import StorageSettings
+from dlgmgmt.storage.survey import highest, strays, survey
+from dlgmgmt.storage.twins import Verdict
+from dlgmgmt.storage.writer import Writer
+
+_LOG = logging.getLogger(__name__)
+
+PIECE = 200
+"""Dialogs between two moments at which signalling is let in, however large a page is."""
+
+SAY = 5.0
+"""Seconds between two lines about how far it is."""
+
+_FIRST_PAUSE = 0.1
+_Answer = TypeVar("_Answer")
 
 
 class LoadReport(NamedTuple):
@@ -22,14 +50,167 @@ class LoadReport(NamedTuple):
     moved: int = 0
     seconds: float = 0.0
 
-    def plus(self, other: LoadReport) -> LoadReport:
-        """Both together."""
-        return LoadReport(
-            self.loaded + other.loaded,
-            self.early + other.early,
-            self.expired + other.expired,
-            self.purged + other.purged,
-            self.skipped + other.skipped,
-            self.moved + other.moved,
-            self.seconds + other.seconds,
-        )
+
+def report_of(intake: Intake, began: float) -> LoadReport:
+    """What ``intake`` has counted since ``began`` (time.monotonic)."""
+    return LoadReport(
+        intake.loaded,
+        intake.early,
+        intake.expired,
+        intake.purged,
+        intake.faults.count,
+        intake.moved,
+        time.monotonic() - began,
+    )
+
+
+class Stopped(Exception):
+    """The daemon ends while rows are still being read."""
+
+
+class Loader:
+    """Reads the rows of ``settings.owner`` into ``table``.
+
+    database: for this thread alone. stopping: ends it early. give_way: called between pieces, with
+    no lock held.
+    """
+
+    def __init__(
+        self,
+        settings: StorageSettings,
+        table: DialogTable,
+        database: Database,
+        writer: Writer,
+        intake: Intake,
+        *,
+        stopping: threading.Event,
+        give_way: Callable[[], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._table = table
+        self._database = database
+        self._writer = writer
+        self._intake = intake
+        self._stopping = stopping
+        self._give_way = give_way
+        self._said = time.monotonic()
+
+    def load(self) -> None:
+        """Load all; raises Stopped. An outage only takes time."""
+        owner = self._settings.owner
+        tops = self._insist(lambda: highest(self._database.query, owner))
+        for h_entry, h_id in tops.items():
+            reserve(self._table, h_entry, h_id)
+        found = self._insist(lambda: survey(self._database.query, owner, self._table.hash_of))
+        legs = variables = seen = 0
+        for page in self._pages(owner):
+            for start in range(0, len(page), PIECE):
+                piece = page[start : start + PIECE]
+                told = self._intake.sort(piece, found.twins)
+                self._intake.settle(told)
+                for record, stored in told.records:
+                    done = self._intake.restore(record, stored.in_id)
+                    if done is not None and done.moved:
+                        # Nobody else has a row at its new place: reserve() has seen to it.
+                        self._writer.loaded(done.dialog, stored)
+                if told.gone:
+                    self._drop(told.gone, found.twins)
+                for stored in piece:
+                    legs += len(stored.out_rows)
+                    variables += len(stored.var_rows)
+                self._pause()
+            seen += len(page)
+            self._say(seen, found.dialogs)
+        if (legs, variables) != (found.legs, found.variables):
+            say_strays(self._insist(lambda: strays(self._database.query, owner)))
+
+    def _drop(self, gone: list[StoredDialog], twins: dict[int, Verdict]) -> None:
+        """Delete the rows of dialogs that are not loaded."""
+        batch = WriteBatch()
+        for stored in gone:
+            for table, ids in rows_of(stored, twins).items():
+                batch.row_ids.setdefault(table, []).extend(ids)
+        try:
+            self._database.write(batch)
+        except StorageError as error:
+            # They are dropped again at the next start.
+            _LOG.warning("database: rows of early or expired dialogs remain: %s", error)
+
+    def _pages(self, owner: str) -> Iterator[list[StoredDialog]]:
+        """All pages of an owner, through outages."""
+        after = 0
+        pause = 0.0
+        while True:
+            try:
+                for page in self._database.read(owner, self._settings.fetch_rows, after=after):
+                    after = page[-1].in_id
+                    pause = 0.0
+                    yield page
+            except StorageError as error:
+                pause = self._wait(pause, error)
+            else:
+                return
+
+    def _insist(self, ask: Callable[[], _Answer]) -> _Answer:
+        pause = 0.0
+        while True:
+            try:
+                return ask()
+            except StorageError as error:
+                pause = self._wait(pause, error)
+
+    def _wait(self, pause: float, error: StorageError) -> float:
+        """Wait before the next try; the pause after which to give the next one."""
+        if not pause:
+            _LOG.error("database: %s; loading goes on when it is back", error)
+        pause = min(max(2 * pause, _FIRST_PAUSE), self._settings.retry_max)
+        if self._stopping.wait(pause):
+            raise Stopped
+        return pause
+
+    def _pause(self) -> None:
+        if self._stopping.is_set():
+            raise Stopped
+        if self._give_way is not None:
+            self._give_way()
+
+    def _say(self, seen: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._said >= SAY:
+            self._said = now
+            _LOG.info("database: %d of %d dialogs read", seen, max(seen, total))
+
+
+def reserve(table: DialogTable, h_entry: int, h_id: int) -> None:
+    """Have new dialogs of an entry take ids above ``h_id``.
+
+    A row that is not loaded (yet) keeps its identity: a new dialog with the same one would write
+    over it, or find its legs and variables beside its own.
+    """
+    entry = table.entry_at(h_entry)
+    if entry is None:
+        return
+    with entry.lock:
+        entry.next_id = max(entry.next_id, h_id + 1)
+
+
+def say_strays(found: tuple[int, int]) -> None:
+    """Say that there are legs and variables of no dialog."""
+    if any(found):
+        _LOG.warning("database: %d legs and %d variables belong to no dialog", *found)
+
+
+@contextmanager
+def quiet_gc() -> Iterator[None]:
+    """Collect no cycles meanwhile, and never walk through what has been made.
+
+    All that is loaded stays: each collection would only look at more of it.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
