@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
@@ -20,14 +21,16 @@ from dlgmgmt.storage.migrate import ensure
 from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.tables import DIALOG_VARS, IN_COLUMNS, OUT_COLUMNS
-from dlgmgmt.storage.url import MYSQL, SQLITE, parse_url
+from dlgmgmt.storage.url import POSTGRESQL, SQLITE, parse_url
 
 __all__ = ["Database", "Key", "Row", "StoredDialog", "WriteBatch"]
 
 _IDLE: Final = 20.0
 """Seconds after which a connection is tried before it is used: something may have cut it."""
 
-_SIZES: Final = (256, 16, 1)
+_SIZES: Final = (128, 16, 1)
+"""Keys of one DELETE on MariaDB."""
+
 _ALL: Final = 2**62
 _LEG: Final = 1 + len(IN_COLUMNS)
 _Result = TypeVar("_Result")
@@ -171,36 +174,28 @@ class Database:
     def _delete_keys(
         self, cursor: DBAPICursor, keys: Sequence[Key], tables: Sequence[Table]
     ) -> None:
+        known = self._statements
+        owned = [key for key in keys if key[0] is not None]
         unowned = [key[1:] for key in keys if key[0] is None]
-        if self._target.kind != MYSQL:
-            owned = [key for key in keys if key[0] is not None]
-            for table in tables:
-                place = sql.TABLES.index(table)
-                if owned:
-                    cursor.executemany(self._statements.delete_owned[place].text, owned)
-                if unowned:
-                    cursor.executemany(self._statements.delete_unowned[place].text, unowned)
-            return
-        by_owner: dict[str, list[int]] = {}
-        for key in keys:
-            if key[0] is not None:
-                by_owner.setdefault(key[0], []).extend(key[1:])
+        places = [(h_entry, h_id, owner) for owner, h_entry, h_id in owned]
         for table in tables:
-            place = sql.TABLES.index(table)
-            for owner, flat in by_owner.items():
-                self._delete_in_chunks(cursor, table, owner, flat)
+            number = sql.TABLES.index(table)
             if unowned:
-                cursor.executemany(self._statements.delete_unowned[place].text, unowned)
-
-    def _delete_in_chunks(
-        self, cursor: DBAPICursor, table: Table, owner: str, flat: list[int]
-    ) -> None:
-        done = 0
-        for size in _SIZES:
-            while len(flat) - done >= 2 * size:
-                values = (owner, *flat[done : done + 2 * size])
-                cursor.execute(self._statements.delete_many(table, size).text, values)
-                done += 2 * size
+                cursor.executemany(known.delete_unowned[number].text, unowned)
+            if not owned:
+                continue
+            if self._target.kind == SQLITE:
+                cursor.executemany(known.delete_owned[number].text, owned)
+            elif self._target.kind == POSTGRESQL:
+                lists = [list(column) for column in zip(*places, strict=True)]
+                cursor.execute(known.delete_lists[number].text, lists)
+            else:
+                done = 0
+                for size in _SIZES:
+                    while len(places) - done >= size:
+                        values = tuple(chain.from_iterable(places[done : done + size]))
+                        cursor.execute(known.delete_many(table, size), values)
+                        done += size
 
     def _select(self, text: str, values: Sequence[object]) -> list[Row]:
         def fetch(cursor: DBAPICursor) -> list[Row]:

@@ -26,7 +26,7 @@ _POSTGRESQL_SESSION: Final = (
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
     # A table that has just been filled has no statistics, and the plans made without are scans.
     " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_bitmapscan=off"
-    " -c jit=off -c lock_timeout=5000"
+    " -c enable_material=off -c jit=off -c lock_timeout=5000"
 )
 _MYSQL_SESSION: Final = (
     "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",

@@ -14,19 +14,18 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     Select,
+    String,
     Table,
     and_,
     bindparam,
+    column,
     delete,
     func,
     insert,
     select,
-    tuple_,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.expression import UnaryExpression
-from sqlalchemy.sql.operators import custom_op
 
 from dlgmgmt.storage.drivers import dialect_of
 from dlgmgmt.storage.tables import (
@@ -37,10 +36,11 @@ from dlgmgmt.storage.tables import (
     OUT_COLUMNS,
     VAR_COLUMNS,
 )
-from dlgmgmt.storage.url import MYSQL, SQLITE
+from dlgmgmt.storage.url import MYSQL, POSTGRESQL, SQLITE
 
 TABLES = (DIALOG_IN, DIALOG_OUT, DIALOG_VARS)
 _KEY = ("hash_entry", "hash_id")
+_FORCED = "FORCE INDEX ({})"
 
 
 class Sql(NamedTuple):
@@ -65,22 +65,22 @@ class Statements:
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._dialect: Dialect = dialect_of(kind)
+        self._sized: dict[tuple[str, int], str] = {}
         self.put_in = self._upsert(DIALOG_IN, (*IN_COLUMNS[:3],), IN_COLUMNS)
         self.put_out = self._upsert(DIALOG_OUT, (*OUT_COLUMNS[:3], "leg_no"), OUT_COLUMNS)
         self.add_var = self.sql(insert(DIALOG_VARS).values(_parameters(VAR_COLUMNS)))
         # In the order of Key.
         self.delete_owned = [self._delete(table, owned=True) for table in TABLES]
-        self.delete_unowned = [self._delete(table, owned=False) for table in TABLES]
-        self.delete_beyond = self.sql(
-            delete(DIALOG_OUT).where(
-                *_keys(DIALOG_OUT, owned=True), DIALOG_OUT.c.leg_no >= _number("leg_no")
-            )
+        self.delete_lists = (
+            [self._delete_list(table) for table in TABLES] if kind == POSTGRESQL else []
         )
+        self.delete_unowned = [self._delete(table, owned=False) for table in TABLES]
+        beyond = (*_keys(DIALOG_OUT, owned=True), DIALOG_OUT.c.leg_no >= _number("leg_no"))
+        self.delete_beyond = self.sql(delete(DIALOG_OUT).where(*beyond))
         self.delete_ids = {
             table.name: self.sql(delete(table).where(table.c.id == _number("id")))
             for table in TABLES
         }
-        self._sized: dict[tuple[str, int], Sql] = {}
 
     def sql(self, statement: ClauseElement) -> Sql:
         """Compile it."""
@@ -111,15 +111,41 @@ class Statements:
     def _delete(self, table: Table, *, owned: bool) -> Sql:
         return self.sql(delete(table).where(*_keys(table, owned=owned)))
 
-    def delete_many(self, table: Table, size: int) -> Sql:
-        """For MariaDB, whose driver would ask once for each: owner, then ``size`` pairs of ids."""
+    def delete_many(self, table: Table, size: int) -> str:
+        """For MariaDB, whose driver would ask once for each: ``size`` keys as three values each.
+
+        A server without statistics takes a list of keys for a reason to look at, and to lock, every
+        row of every owner. It has to be told where to begin, which Core cannot say.
+        """
         found = self._sized.get((table.name, size))
         if found is None:
-            pairs = [(_number(f"e{n}"), _number(f"i{n}")) for n in range(size)]
-            keys = tuple_(table.c.hash_entry, table.c.hash_id).in_([tuple_(*p) for p in pairs])
-            found = self.sql(delete(table).where(table.c.owner == bindparam("owner"), keys))
-            self._sized[table.name, size] = found
+            name = table.name
+            keys = " UNION ALL ".join(["SELECT %s AS entry, %s AS id, %s AS owner"] * size)
+            found = self._sized[name, size] = (
+                f"DELETE {name} FROM ({keys}) AS place"
+                f" STRAIGHT_JOIN {name} FORCE INDEX ({name}_owned) ON hash_entry = place.entry"
+                f" AND hash_id = place.id AND {name}.owner = place.owner"
+            )
         return found
+
+    def _delete_list(self, table: Table) -> Sql:
+        """For PostgreSQL: a list each of ``entries``, ``ids`` and ``owners``.
+
+        The owner is not the same value for all: the planner would take that for a way to few rows.
+        """
+        number: Any = postgresql.ARRAY(BigInteger)
+        text: Any = postgresql.ARRAY(String)
+        kinds = {"entries": number, "ids": number, "owners": text}
+        lists: list[Any] = [bindparam(name, type_=kind) for name, kind in kinds.items()]
+        columns = (column("entry", BigInteger), column("id", BigInteger), column("owner", String))
+        place = func.unnest(*lists).table_valued(*columns).render_derived(name="place")
+        return self.sql(
+            delete(table).where(
+                table.c.hash_entry == place.c.entry,
+                table.c.hash_id == place.c.id,
+                table.c.owner == place.c.owner,
+            )
+        )
 
     def page(self, *, owned: bool) -> Sql:
         """Dialogs with their legs: owner, after, last, count.
@@ -127,13 +153,9 @@ class Statements:
         The join keeps the order of the page, which to ask for would mean to sort it once more.
         """
         row = DIALOG_IN.c
-        owner: ColumnElement[Any] = row.owner
-        if self._kind == SQLITE:
-            # Not by the index of owners: each page would sort all of the owner's rows.
-            owner = UnaryExpression(row.owner, operator=custom_op("+"), type_=row.owner.type)
         some = (
             select(row.id, *(row[name] for name in IN_COLUMNS))
-            .where(_is_owner(owner, owned=owned), row.id > _number("after"))
+            .where(_is_owner(row.owner, owned=owned), row.id > _number("after"))
             .where(row.id <= _number("last"))
             .order_by(row.id)
             .limit(_number("count"))
@@ -141,7 +163,8 @@ class Statements:
         )
         leg = DIALOG_OUT.c
         same = [leg[name] == some.c[name] for name in _KEY]
-        joined = some.outerjoin(DIALOG_OUT, and_(_is_owner(leg.owner, owned=owned), *same))
+        whose = leg.owner == some.c.owner if owned else leg.owner.is_(None)
+        joined = some.outerjoin(DIALOG_OUT, and_(whose, *same))
         return self.sql(
             select(
                 *some.c, leg.id.label("leg_id"), *(leg[n].label(f"leg_{n}") for n in OUT_COLUMNS)
@@ -152,10 +175,14 @@ class Statements:
         """Variables of the dialogs with ids from ``first`` to ``last``."""
         row, var = DIALOG_IN.c, DIALOG_VARS.c
         same = [var[name] == row[name] for name in _KEY]
-        joined = DIALOG_IN.join(DIALOG_VARS, and_(_is_owner(var.owner, owned=owned), *same))
+        whose = var.owner == row.owner if owned else var.owner.is_(None)
+        joined = DIALOG_IN.join(DIALOG_VARS, and_(whose, *same))
         return self.sql(
             select(var.id, *(var[name] for name in VAR_COLUMNS))
+            .prefix_with("STRAIGHT_JOIN", dialect=MYSQL)
             .select_from(joined)
+            .with_hint(DIALOG_IN, _FORCED.format("PRIMARY"), MYSQL)
+            .with_hint(DIALOG_VARS, _FORCED.format("dialog_vars_owned"), MYSQL)
             .where(
                 _is_owner(row.owner, owned=owned),
                 row.id >= _number("first"),

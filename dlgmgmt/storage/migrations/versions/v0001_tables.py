@@ -93,10 +93,11 @@ _TABLES: dict[str, dict[str, TypeEngine[Any]]] = {
     },
     "dialog_vars": {**_OWNED, "dialog_key": _LONG, "dialog_value": _LONG},
 }
+_PLACE = ["hash_entry", "hash_id", "owner"]
 _INDEXES = {
-    "dialog_in": ("dialog_in_owned", ["owner", "hash_entry", "hash_id"], True),
-    "dialog_out": ("dialog_out_owned", ["owner", "hash_entry", "hash_id", "leg_no"], True),
-    "dialog_vars": ("dialog_vars_owned", ["owner", "hash_entry", "hash_id"], False),
+    "dialog_in": ("dialog_in_owned", _PLACE, True),
+    "dialog_out": ("dialog_out_owned", [*_PLACE, "leg_no"], True),
+    "dialog_vars": ("dialog_vars_owned", _PLACE, False),
 }
 _KAMAILIO_VERSION = 7
 
