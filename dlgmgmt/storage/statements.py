@@ -168,7 +168,9 @@ class Statements:
         return self.sql(
             select(
                 *some.c, leg.id.label("leg_id"), *(leg[n].label(f"leg_{n}") for n in OUT_COLUMNS)
-            ).select_from(joined)
+            )
+            .select_from(joined)
+            .with_hint(DIALOG_OUT, _FORCED.format("dialog_out_owned"), MYSQL)
         )
 
     def page_vars(self, *, owned: bool) -> Sql:
