@@ -24,7 +24,6 @@ _LOG = logging.getLogger(__name__)
 MAX_CALLBACKS = 64
 """Callbacks of one dialog, and callbacks for new dialogs."""
 
-
 MAX_CONTEXT = 64
 MAX_LINE = 1024
 """Lines of context of a dialog, and characters of one."""
@@ -213,10 +212,7 @@ class Callbacks:
         if not types or int(types) & ~int(_ALL):
             raise ValueError(f"{int(types)} is no type of callback")
         if types & DlgCb.CREATED if dialog is not None else types & ~_GENERAL:
-            raise ValueError(
-                "DLGCB_CREATED is registered for no dialog, with DLGCB_LOADED at most; others for "
-                "one"
-            )
+            raise ValueError("DLGCB_CREATED and DLGCB_LOADED are for no dialog, others for one")
         entry = _Registration(types, callback, param, free)
         self._hear(types)
         if dialog is None:

@@ -9,7 +9,7 @@ _DID = re.compile(r"([0-9a-f]{1,8})\.([0-9a-f]{1,8})", re.ASCII)
 
 def encode_did(h_entry: int, h_id: int) -> str:
     """Write ids as the ims_dialog module does: entry 0xf2c, id 0x2eef give "c2f.fee2"."""
-    return f"{f'{h_entry:x}'[::-1]}.{f'{h_id:x}'[::-1]}"
+    return f"{h_id:x}.{h_entry:x}"[::-1]
 
 
 def decode_did(text: str) -> tuple[int, int] | None:

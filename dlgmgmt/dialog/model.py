@@ -6,11 +6,11 @@ Every field that changes is read and written under the lock of the dialog's hash
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from enum import Enum
 
 from dlgmgmt.dialog.cseq import Shifts
 from dlgmgmt.dialog.did import encode_did
+from dlgmgmt.dialog.init import DialogInit
 from dlgmgmt.dialog.journal import Journal
 from dlgmgmt.dialog.states import ANSWERED, State
 from dlgmgmt.dialog.views import (
@@ -314,7 +314,7 @@ class Dialog:
     def touch(self) -> None:
         """What is shown of the dialog changes. Entry lock held."""
         self.snapshot = None
-        if self.entry.journal is not None:
+        if self.entry.journal is not None and not self.dirty:
             self.mark()
 
     def mark(self) -> None:
@@ -387,19 +387,3 @@ class Dialog:
             tuple(self.history) if self.history else (),
         )
         return tuple.__new__(DialogView, fields)
-
-
-@dataclass(slots=True, kw_only=True)
-class DialogInit:
-    """What the initial INVITE says of a dialog; lifetime in seconds."""
-
-    callid: str
-    from_tag: str
-    from_uri: str
-    to_uri: str
-    req_uri: str
-    cseq: int
-    contact: str
-    route_set: tuple[str, ...]
-    bind_addr: str
-    lifetime: int

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from dlgmgmt.dialog.cseq import Shift, Shifts
 from dlgmgmt.dialog.events import EventType
-from dlgmgmt.dialog.model import MAX_LEGS, Dialog, DialogInit, Entry, OutLeg
+from dlgmgmt.dialog.init import DialogInit
+from dlgmgmt.dialog.model import MAX_LEGS, Dialog, Entry, OutLeg
 from dlgmgmt.dialog.record import LOADED, DialogRecord, LegRecord, directions
 from dlgmgmt.dialog.states import ANSWERED, STATE_NAMES, State
 from dlgmgmt.dialog.table import DialogTable
@@ -103,19 +104,20 @@ def _shares_leg(known: Dialog, record: DialogRecord) -> bool:
 
 
 def _dialog(entry: Entry, h_id: int, record: DialogRecord) -> Dialog:
-    init = DialogInit(
-        callid=record.callid,
-        from_tag=record.from_tag,
-        from_uri=record.from_uri,
-        to_uri=record.to_uri,
-        req_uri=record.req_uri,
-        cseq=record.first_req_cseq,
-        contact=record.caller_contact,
-        route_set=record.caller_route_set,
-        bind_addr=record.caller_bind_addr,
-        lifetime=record.lifetime,
+    # As in Dialog.view(): tuple.__new__ spares a call with ten arguments.
+    fields = (
+        record.callid,
+        record.from_tag,
+        record.from_uri,
+        record.to_uri,
+        record.req_uri,
+        record.first_req_cseq,
+        record.caller_contact,
+        record.caller_route_set,
+        record.caller_bind_addr,
+        record.lifetime,
     )
-    dialog = Dialog(entry, h_id, init, record.init_ts)
+    dialog = Dialog(entry, h_id, tuple.__new__(DialogInit, fields), record.init_ts)
     dialog.start_ts = record.start_ts
     dialog.sflags = record.sflags
     dialog.dflags = record.dflags

@@ -18,8 +18,10 @@ from dlgmgmt.dialog.counters import Counters
 from dlgmgmt.dialog.did import decode_did
 from dlgmgmt.dialog.errors import TableFull
 from dlgmgmt.dialog.events import DialogEvent, EventType, Listener
+from dlgmgmt.dialog.init import DialogInit
 from dlgmgmt.dialog.journal import Journal
-from dlgmgmt.dialog.model import Dialog, DialogInit, Direction, Entry, OutLeg, Termination
+from dlgmgmt.dialog.matching import side_of
+from dlgmgmt.dialog.model import Dialog, Direction, Entry, OutLeg, Termination
 from dlgmgmt.dialog.orders import OrderLog
 from dlgmgmt.dialog.profiles import Profiles
 from dlgmgmt.dialog.settings import DialogSettings
@@ -33,7 +35,8 @@ BATCH = 50
 
 _Copy = TypeVar("_Copy")
 
-_MAX_ID = 0xFFFFFFFF
+MAX_ID = 0xFFFFFFFF
+"""The largest number of a dialog in its entry."""
 
 
 class DialogTable(Attributes):
@@ -255,8 +258,8 @@ class DialogTable(Attributes):
         """A number that no dialog of ``entry`` has. Entry lock held."""
         h_id = entry.next_id
         while h_id in entry.by_id:
-            h_id = h_id % _MAX_ID + 1
-        entry.next_id = h_id % _MAX_ID + 1
+            h_id = h_id % MAX_ID + 1
+        entry.next_id = h_id % MAX_ID + 1
         return h_id
 
     def put(self, dialog: Dialog) -> None:
@@ -343,12 +346,12 @@ class DialogTable(Attributes):
             if ids is not None and ids[0] == entry.index:
                 dialog = entry.by_id.get(ids[1])
                 if dialog is not None and dialog.callid == callid:
-                    found = _side(dialog, from_tag, to_tag)
+                    found = side_of(dialog, from_tag, to_tag)
                     if found is not None:
                         return found
         best: tuple[Dialog, OutLeg | None, Direction] | None = None
         for dialog in entry.by_callid.get(callid, ()):
-            found = _side(dialog, from_tag, to_tag)
+            found = side_of(dialog, from_tag, to_tag)
             if found is not None and (best is None or best[1] is None):
                 best = found
         return best
@@ -382,25 +385,3 @@ def _with_state(dialog: Dialog) -> tuple[Dialog, State]:
 def _pair(dialog: Dialog) -> tuple[Dialog, DialogView]:
     """A dialog and its copy. Entry lock held."""
     return dialog, dialog.view()
-
-
-def _side(
-    dialog: Dialog, from_tag: str, to_tag: str
-) -> tuple[Dialog, OutLeg | None, Direction] | None:
-    """Which direction a request with these tags goes within ``dialog``, None if it is not its.
-
-    An ended leg still matches, without a leg, so that what is late stays attached to its call.
-    """
-    if from_tag == dialog.from_tag:
-        leg = dialog.legs.get(to_tag)
-        if leg is not None:
-            return dialog, leg, Direction.DOWNSTREAM
-        if any(ended.to_tag == to_tag for ended in dialog.history):
-            return dialog, None, Direction.DOWNSTREAM
-    if to_tag == dialog.from_tag:
-        leg = dialog.legs.get(from_tag)
-        if leg is not None:
-            return dialog, leg, Direction.UPSTREAM
-        if any(ended.to_tag == from_tag for ended in dialog.history):
-            return dialog, None, Direction.UPSTREAM
-    return None

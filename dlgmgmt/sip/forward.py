@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 
 from dlgmgmt.dialog.did import decode_did
 from dlgmgmt.dialog.errors import TableFull
-from dlgmgmt.dialog.model import Dialog, DialogInit, Direction
+from dlgmgmt.dialog.init import DialogInit
+from dlgmgmt.dialog.model import Dialog, Direction
 from dlgmgmt.dialog.states import IllegalEvent, State
 from dlgmgmt.dialog.tracker import Match, Tracker
 from dlgmgmt.sip.context import ResponseContext

@@ -15,7 +15,7 @@ from dlgmgmt.commands.context import CommandContext
 from dlgmgmt.commands.dispatcher import Caller, Dispatcher
 from dlgmgmt.commands.errors import MgmtProtocol
 from dlgmgmt.commands.rows import build_registry
-from dlgmgmt.dialog.model import DialogInit
+from dlgmgmt.dialog.init import DialogInit
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.termination import Terminations

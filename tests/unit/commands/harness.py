@@ -12,7 +12,8 @@ from dlgmgmt.commands.pace import Pacer
 from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.dialog.callbacks import Callbacks, DialogHandle
 from dlgmgmt.dialog.forced import force
-from dlgmgmt.dialog.model import Dialog, DialogInit
+from dlgmgmt.dialog.init import DialogInit
+from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.termination import Terminations

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dlgmgmt.dialog.events import DialogEvent, EventType
-from dlgmgmt.dialog.model import Dialog, DialogInit, OutLeg
+from dlgmgmt.dialog.init import DialogInit
+from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.table import DialogTable

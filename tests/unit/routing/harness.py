@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from dlgmgmt.dialog.model import Dialog, DialogInit, Direction
+from dlgmgmt.dialog.init import DialogInit
+from dlgmgmt.dialog.model import Dialog, Direction
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.table import DialogTable
