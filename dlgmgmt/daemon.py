@@ -56,17 +56,20 @@ _LOG = logging.getLogger(__name__)
 def run(config: Config, *, demo: bool = False, hangups: Sequence[object] = ()) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code, 0 after a clean end.
 
+    It is 1 if what has changed could not be written to the database.
+
     hangups: the SIGHUPs that have come since the configuration was read; it is read again then.
     """
     try:
-        asyncio.run(_main(config, demo=demo, hangups=hangups))
+        clean = asyncio.run(_main(config, demo=demo, hangups=hangups))
     except StartError as error:
         complain("dlgmgmt", str(error))
         return 1
-    return 0
+    return 0 if clean else 1
 
 
-async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> None:
+async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> bool:
+    """Whether it ended cleanly."""
     loop = asyncio.get_running_loop()
     # A script may take its time to load. The loop does not run before it has its real handler,
     # which is then told of what has come meanwhile.
@@ -83,7 +86,8 @@ async def _main(config: Config, *, demo: bool, hangups: Sequence[object]) -> Non
         await stopping.wait()
         _LOG.info("stopping")
     finally:
-        await daemon.stop()
+        clean = await daemon.stop()
+    return clean
 
 
 class _Daemon:
@@ -169,8 +173,12 @@ class _Daemon:
         if self._demo:
             introduce(config, engine, management, restored)
 
-    async def stop(self) -> None:
-        """Stop what was started, in the order in which one part needs the other."""
+    async def stop(self) -> bool:
+        """Stop what was started, in the order in which one part needs the other.
+
+        False if the database has not got all that changed.
+        """
+        written = True
         self.reloader.stop()
         if self._phones is not None:
             await self._phones.stop()
@@ -181,9 +189,10 @@ class _Daemon:
         self._engine.stop()
         if self._storing is not None:
             # When no dialog changes any more. The loop goes on, for signals.
-            await asyncio.to_thread(self._storing.stop)
+            written = await asyncio.to_thread(self._storing.stop)
         self._callbacks.clear()
         self._management.end_audit()
+        return written
 
 
 def _storing(config: Config, table: DialogTable, engine: SipEngine) -> Storing | None:

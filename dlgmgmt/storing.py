@@ -28,6 +28,7 @@ from dlgmgmt.storage.url import shown
 _LOG = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 _AT_ONCE, _AT_THE_END = 1, 3
+_PATIENCE = 1.0
 
 
 class _Work(Generic[_Answer]):
@@ -39,7 +40,8 @@ class _Work(Generic[_Answer]):
         self._refused: Refused | None = None
         self._over = threading.Event()
         # A daemon thread: a server that never answers must not hold up the end.
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self.thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self.thread.start()
 
     def _work(self) -> None:
         try:
@@ -92,6 +94,8 @@ class Storing:
         self._url = re.sub(r"^(\w+)\+\w+:", r"\1:", shown(settings.url))
         self._loaded = threading.Event()
         self._adoption: _Work[LoadReport] | None = None
+        # Of the start, and of the last adoption.
+        self._threads: list[threading.Thread] = []
         self._engine = engine
         self._gate = engine.loading
         self._gate.policy, self._gate.retry_after = policy, retry_after
@@ -123,7 +127,9 @@ class Storing:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(finish, report, fault)
 
-        threading.Thread(target=work, name="dlgmgmt-load", daemon=True).start()
+        thread = threading.Thread(target=work, name="dlgmgmt-load", daemon=True)
+        self._threads.append(thread)
+        thread.start()
         stop = asyncio.ensure_future(stopping.wait())
         futures: set[asyncio.Future[Any]] = {done, stop}
         try:
@@ -156,9 +162,18 @@ class Storing:
         self.settings = self._storage.settings = settings
         self._storage.writer.use(settings)
 
-    def stop(self) -> None:
-        """Write all that waits, and let go of the database. It may take ``stop_timeout``."""
+    def stop(self) -> bool:
+        """Write all that waits, and let go of the database. It may take ``stop_timeout``.
+
+        False if something could not be written; where it is stands in the log.
+        """
         self._storage.stop()
+        # The interpreter aborts if it ends while a library that is written in C++ is at work.
+        deadline = time.monotonic() + self.settings.answer_timeout + _PATIENCE
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+        found = self._storage.status()
+        return not (found.waiting or found.rescued)
 
     # -- what commands ask -------------------------------------------------------------------------
 
@@ -185,6 +200,7 @@ class Storing:
         if self._adoption is not None and not self._adoption.over:
             raise Refused(Failure.NO_ROOM, "others are being adopted")
         work = self._adoption = _Work("dlgmgmt-adopt", lambda: self._storage.adopt(owner))
+        self._threads[1:] = [work.thread]
         name = owner or ""
 
         def look() -> tuple[Adoption, bool]:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -78,6 +79,12 @@ def house(tmp_path: Path) -> Iterator[House]:
     for stage in house.stages:
         for path in stage.folder.glob("stderr*"):
             assert "Traceback" not in path.read_text(errors="replace"), path.read_text()[-4000:]
+
+
+def environment() -> dict[str, str]:
+    """In which the program is found."""
+    paths = [str(ROOT / "fifo"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def same(before: Listing, after: Listing) -> None:
@@ -205,6 +212,34 @@ def test_mode_0_has_no_database(house: House) -> None:
     assert not (house.folder / "calls.sqlite").exists()
     stage.start()
     assert stage.listing() == {}
+    stage.stop()
+
+
+def test_what_cannot_be_written_at_the_end_is_rescued(house: House) -> None:
+    stage = house.stage(1, database={"stop_timeout": 0.5}).start()
+    calls = [house.call(stage)]
+    gone, caller, callee = house.call(stage)
+    poll(lambda: stage.rows().get("dialog_in") == 2, 10, lambda: str(stage.status()))
+    with closing(sqlite3.connect(house.folder / "calls.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        calls.append(house.call(stage))
+        assert stage.end_call(gone)
+        caller.wait()
+        callee.wait()
+        before = stage.listing()
+        assert len(before) == 2
+        stage.process.send_signal(signal.SIGTERM)
+        assert stage.refused_with(20) == 1
+        other.execute("ROLLBACK")
+    (path,) = stage.folder.glob("rescue-*.jsonl")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert f"dlgmgmt db restore {path}" in stage.stderr()
+    config = str(stage.folder / "dlgmgmt.toml")
+    command = [sys.executable, "-m", "dlgmgmt", "db", "restore", str(path), "--config", config]
+    subprocess.run(command, check=True, capture_output=True, env=environment())
+    stage.start()
+    same(before, stage.listing())
+    killed(stage, calls)
     stage.stop()
 
 
@@ -343,11 +378,9 @@ class DemoRun:
 
     def start(self) -> str:
         """What it says on stdout, up to its last line."""
-        paths = [str(ROOT / "fifo"), str(ROOT), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         with self.out.open("wb") as out:
             self.process = subprocess.Popen(
-                self.command, stdout=out, stderr=subprocess.DEVNULL, env=environment
+                self.command, stdout=out, stderr=subprocess.DEVNULL, env=environment()
             )
         poll(lambda: "Ctrl-C ends" in self.out.read_text(), 30, self.out.read_text)
         return self.out.read_text()
