@@ -14,7 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from dlgmgmt.storage import statements as sql
 from dlgmgmt.storage.batch import Key, Row, WriteBatch
-from dlgmgmt.storage.drivers import connect, is_drivers, target_of, told
+from dlgmgmt.storage.drivers import connect, is_drivers, rows_of, target_of, told
 from dlgmgmt.storage.errors import RowsRefused, StorageError
 from dlgmgmt.storage.locks import OwnerLocks
 from dlgmgmt.storage.migrate import ensure
@@ -198,11 +198,7 @@ class Database:
                         done += size
 
     def _select(self, text: str, values: Sequence[object]) -> list[Row]:
-        def fetch(cursor: DBAPICursor) -> list[Row]:
-            cursor.execute(text, values)
-            return list(cursor.fetchall())
-
-        return self._run(fetch, begin=False)
+        return self._run(lambda cursor: rows_of(cursor, text, values), begin=False)
 
     def _run(self, work: Callable[[DBAPICursor], _Result], *, begin: bool = True) -> _Result:
         """``work`` in a transaction of its own; without ``begin``, it only reads."""

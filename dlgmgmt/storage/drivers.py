@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import select
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import URL, Dialect, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import NullPool
 
 from dlgmgmt.storage.errors import RowsRefused, StorageError
@@ -218,6 +218,28 @@ _CONNECT: Final[dict[str, Callable[[Target], Any]]] = {
     POSTGRESQL: _postgresql,
     MYSQL: _mysql,
 }
+
+
+def rows_of(cursor: DBAPICursor, text: str, values: Sequence[object]) -> list[Any]:
+    """All rows of a SELECT. Bytes that are no text, which SQLite takes too, keep no row out."""
+    try:
+        cursor.execute(text, values)
+        return list(cursor.fetchall())
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+    # Not always: each text would be a call.
+    connection: Any = cursor.connection
+    connection.text_factory = _decode
+    try:
+        cursor.execute(text, values)
+        return list(cursor.fetchall())
+    finally:
+        connection.text_factory = str
+
+
+def _decode(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
 
 
 def is_drivers(error: BaseException) -> bool:
