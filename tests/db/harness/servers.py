@@ -389,6 +389,10 @@ class MariadbServer(_Program):
         )
 
     def _answers(self) -> bool:
+        # PyMySQL leaves its socket open where nobody listens.
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(self._socket)):
+                return False
         try:
             connection = self._admin()
         except pymysql.OperationalError:
