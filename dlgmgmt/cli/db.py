@@ -7,6 +7,7 @@ wrong; 3 done, but for rows that cannot be used, each of which was named.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -47,6 +48,8 @@ from dlgmgmt.storage.url import parse_url
 
 def run(options: argparse.Namespace) -> int:
     """Do what the command line says; returns the exit code."""
+    # All dialogs are kept until the end: there is nothing to be collected.
+    gc.disable()
     try:
         settings = _settings(options)
         action = {
@@ -77,6 +80,8 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         complain(PROGRAM, "interrupted; nothing was changed")
         return INTERRUPTED
+    finally:
+        gc.enable()
 
 
 def _settings(options: argparse.Namespace) -> StorageSettings:

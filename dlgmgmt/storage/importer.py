@@ -104,11 +104,13 @@ def _text(error: BaseException, url: URL) -> str:
 
 
 def kinds(connection: Connection) -> list[Kind]:
-    """The modules whose tables are there."""
+    """The modules whose tables are there; this program's own are not ims_dialog's."""
     names = set(inspect(connection).get_table_names())
     found: list[Kind] = []
     if {"dialog_in", "dialog_out"} <= names:
-        found.append("ims_dialog")
+        table = Table("dialog_in", MetaData(), autoload_with=connection)
+        if "owner" not in table.c or Source(connection).count(table):
+            found.append("ims_dialog")
     if "dialog" in names:
         found.append("dialog")
     return found

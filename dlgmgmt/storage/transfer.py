@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.dialog.record import DialogRecord
-from dlgmgmt.storage.batch import Key, Row, WriteBatch
+from dlgmgmt.storage.batch import Key, WriteBatch
+from dlgmgmt.storage.extras import clean
 from dlgmgmt.storage.jsonl import Ended
 from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.rows import in_row, out_rows, var_rows
@@ -23,6 +24,7 @@ _TO_TAG = OUT_COLUMNS.index("to_tag")
 _MAX_ID = 0xFFFF_FFFF
 
 _Place = tuple[object, object]
+# Texts as the columns have them (extras.clean).
 _Call = tuple[object, object]
 
 
@@ -84,9 +86,9 @@ class Transfer:
 
     def end(self, ended: Ended) -> None:
         """A call of this owner is over, whether it is there or has come with the file."""
-        place, call = (ended.h_entry, ended.h_id), (ended.callid, ended.from_tag)
+        place, call = (ended.h_entry, ended.h_id), _call(ended.callid, ended.from_tag)
         coming = self._coming.get(place)
-        if coming is not None and (coming.callid, coming.from_tag) == call:
+        if coming is not None and _call(coming.callid, coming.from_tag) == call:
             del self._coming[place]
         there = self._places.get(place)
         if there is not None and there.call == call:
@@ -98,12 +100,9 @@ class Transfer:
 
         rows: single rows that go with it, by table (WriteBatch.row_ids).
         """
-        tags = {leg.to_tag for leg in record.legs}
-        same = [
-            item
-            for item in self._calls.get((record.callid, record.from_tag), ())
-            if not tags.isdisjoint(item.to_tags)
-        ]
+        call = _call(record.callid, record.from_tag)
+        tags = {clean(leg.to_tag) for leg in record.legs}
+        same = [item for item in self._calls.get(call, ()) if not tags.isdisjoint(item.to_tags)]
         if same and not self._replace:
             self._plan.present.append(record)
             return False
@@ -113,10 +112,7 @@ class Transfer:
         self._plan.added += not same
         place = record.h_entry, record.h_id
         earlier = self._coming.get(place)
-        again = earlier is not None and (earlier.callid, earlier.from_tag) == (
-            record.callid,
-            record.from_tag,
-        )
+        again = earlier is not None and _call(earlier.callid, earlier.from_tag) == call
         if not again and (place in self._places or earlier is not None):
             record = self._elsewhere(record)
             self._plan.moved += 1
@@ -152,14 +148,12 @@ class Transfer:
         return record._replace(h_id=number, did=encode_did(entry, number))
 
 
+def _call(callid: str, from_tag: str) -> _Call:
+    return clean(callid), clean(from_tag)
+
+
 def _key(owner: str, place: tuple[object, object]) -> Key:
     entry, number = place
     if not isinstance(entry, int) or not isinstance(number, int):
         raise TypeError(f"no place of a dialog: {place!r}")
     return owner, entry, number
-
-
-def row_count(batch: WriteBatch) -> int:
-    """The rows that are written."""
-    rows: list[list[Row]] = [batch.dialogs, batch.legs, batch.vars]
-    return sum(map(len, rows))

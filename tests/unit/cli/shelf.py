@@ -1,4 +1,4 @@
-"""A SQLite database of dialogs, and ``dlgmgmt db`` at work on it."""
+"""A database of dialogs, and ``dlgmgmt db`` at work on it."""
 
 from __future__ import annotations
 
@@ -82,18 +82,18 @@ def dialog(number: int, **changes: Any) -> DialogRecord:
 
 
 class Shelf:
-    """A SQLite database, the program that works on it, and a way past it."""
+    """A database, the program that works on it, and a way past it; without ``url``, of SQLite."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], url: str = "") -> None:
         self.folder = folder
         self.path = folder / "dialogs.sqlite"
-        self.url = f"sqlite:///{self.path}"
-        self._capsys = capsys
+        self.url = url or f"sqlite:///{self.path}"
+        self.capsys = capsys
 
     def db(self, *arguments: object, url: str = "") -> tuple[int, str, list[str]]:
         """Exit code, stdout, and the lines of stderr without the program's name."""
         code = main(["db", *map(str, arguments), "--url", url or self.url])
-        said = self._capsys.readouterr()
+        said = self.capsys.readouterr()
         assert "Traceback" not in said.err
         return code, said.out, [line.removeprefix("dlgmgmt: ") for line in said.err.splitlines()]
 

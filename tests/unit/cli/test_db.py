@@ -126,7 +126,7 @@ def test_what_is_dumped_is_restored(shelf: Shelf) -> None:
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert shelf.db("dump")[1].splitlines()[1:] == out.read_text().splitlines()[1:]
 
-    other = Shelf(shelf.folder / "new", shelf._capsys)
+    other = Shelf(shelf.folder / "new", shelf.capsys)
     other.folder.mkdir()
     code, shown, said = other.db("restore", out)
     assert (code, said) == (0, [])
