@@ -85,6 +85,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> StorageSettings:
+    for name in ("url", "source"):
+        if getattr(options, name, None) == "-":
+            setattr(options, name, sys.stdin.readline().strip())
     owner = getattr(options, "owner", None)
     if owner is not None and not (0 < len(owner) <= MAX_OWNER and owner.isprintable()):
         raise Failure(f"--owner has 1 to {MAX_OWNER} printable characters", USAGE)

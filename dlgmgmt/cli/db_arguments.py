@@ -31,7 +31,11 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             type=Path,
             help="the daemon's configuration, which names database and owner",
         )
-        where.add_argument("--url", metavar="URL", help="the database, instead of a configuration")
+        where.add_argument(
+            "--url",
+            metavar="URL",
+            help="the database, instead of a configuration; - to read the URL from stdin",
+        )
         if name != "upgrade":
             action.add_argument("--owner", metavar="NAME", help="whose dialogs")
         if name == "dump":

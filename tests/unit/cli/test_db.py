@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -13,6 +14,7 @@ import pytest
 
 from dlgmgmt.cli.main import main
 from dlgmgmt.storage import jsonl
+from dlgmgmt.storage.database import Database
 from tests.unit.cli.shelf import NOW, Shelf, dialog, header, leg
 
 
@@ -243,3 +245,22 @@ def test_a_file_that_is_no_database(shelf: Shelf) -> None:
 def test_an_owner_that_cannot_be(shelf: Shelf) -> None:
     code, _, said = shelf.db("check", "--owner", "x" * 65)
     assert (code, said) == (2, ["--owner has 1 to 64 printable characters"])
+
+
+def test_a_url_that_no_list_of_processes_shows(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.put(dialog(1))
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{shelf.url}\n"))
+    code, out, _ = shelf.db("check", url="-")
+    assert (code, "1 good" in out) == (0, True)
+
+
+def test_an_interrupt_is_one_line(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object, *__: object) -> None:
+        raise KeyboardInterrupt
+
+    shelf.put(dialog(1))
+    monkeypatch.setattr(Database, "owners", interrupted)
+    code, _, said = shelf.db("check")
+    assert (code, said) == (130, ["interrupted; nothing was changed"])
