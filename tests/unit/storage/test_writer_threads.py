@@ -13,26 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.storage.batch import WriteBatch
 from dlgmgmt.storage.errors import StorageError
-from tests.unit.dialog.harness import SETTINGS, Core
+from tests.unit.dialog.harness import SETTINGS
+from tests.unit.storage.phones import Live, Phones
 from tests.unit.storage.rig import DELAYED, REAL_TIME, Rig
 
 THREADS = 4
 CALLS = 300
-
-
-class Live(Core):
-    """On the machine's clock."""
-
-    @property
-    def now(self) -> float:
-        return time.monotonic()
-
-    @now.setter
-    def now(self, value: float) -> None:
-        pass
 
 
 @pytest.fixture
@@ -41,60 +29,6 @@ def frequent_switches() -> Iterator[None]:
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
-
-
-class Phones:
-    """Calls of one thread: forked, changed, hung up or left standing; and kills among all."""
-
-    def __init__(self, rig: Rig, number: int, board: list[tuple[int, int]]) -> None:
-        self.rig = rig
-        self.number = number
-        self.board = board
-        self.rng = random.Random(number)
-        self.heard: list[bool] = []
-        self.asked = 0
-        self.errors: list[BaseException] = []
-
-    def run(self) -> None:
-        try:
-            for i in range(CALLS):
-                self.call(f"{self.number}-{i}")
-                if i % 5 == 0:
-                    self.kill_somebody()
-        except BaseException as error:  # noqa: BLE001 - reported by the main thread
-            self.errors.append(error)
-
-    def call(self, callid: str) -> None:
-        core, rng = self.rig.core, self.rng
-        dialog = core.invite(callid)
-        core.answer(dialog, "a")
-        self.board.append((dialog.entry.index, dialog.h_id))
-        if rng.random() < 0.2:
-            self.asked += 1
-            self.rig.writer.when_durable(dialog, self.heard.append)
-        if rng.random() < 0.3:
-            core.reply(dialog, 200, "b", branch=1)
-        for tag in ("a", "b"):
-            core.tracker.request(None, callid, "alice", tag, "ACK", 10)
-        core.tracker.invite_ended(dialog)
-        core.table.release(dialog)
-        for cseq in range(11, 11 + rng.randrange(5)):
-            core.tracker.request(None, callid, "alice", "a", "INFO", cseq)
-            core.table.set_var(dialog, rng.choice("xyz"), rng.choice(["1", "2", None]))
-            core.table.set_flag(dialog, rng.randrange(32))
-        if rng.random() < 0.7:
-            for tag in ("a", "b"):
-                match = core.tracker.request(None, callid, "alice", tag, "BYE", 20)
-                if match is not None and match.held:
-                    core.table.release(match.dialog)
-
-    def kill_somebody(self) -> None:
-        core = self.rig.core
-        try:
-            order = core.orders.by_id(*self.rng.choice(self.board[-32:]), reason="stress")
-        except NoSuchDialog:
-            return
-        core.table.release(order.dialog)
 
 
 @pytest.mark.parametrize("mode", [REAL_TIME, DELAYED])
@@ -118,7 +52,7 @@ def test_the_database_equals_the_table_when_all_threads_are_done(tmp_path: Path,
 
     rig.database.before = now_and_then
     board: list[tuple[int, int]] = []
-    phones = [Phones(rig, number, board) for number in range(THREADS)]
+    phones = [Phones(rig, number, board, CALLS) for number in range(THREADS)]
     threads = [threading.Thread(target=each.run, daemon=True) for each in phones]
     rig.writer.start()
     for thread in threads:
@@ -155,6 +89,7 @@ def test_a_change_is_durable_within_the_interval_on_a_real_clock(tmp_path: Path)
 _KILLED = """
 import sys
 from pathlib import Path
+from tests.unit.storage.phones import Live, Phones
 from tests.unit.storage.rig import Rig
 
 rig = Rig(Path(sys.argv[1]))
