@@ -32,6 +32,9 @@ class EventType(Enum):
     DESTROYED = "destroyed"
     LOADED = "loaded"
 
+    # Each member is one object: no need to go through its name, as Enum does in Python.
+    __hash__ = object.__hash__
+
 
 class DialogEvent(NamedTuple):
     """One event: the dialog's identity and state after it, and a detail of the kind.

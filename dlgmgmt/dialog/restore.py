@@ -14,7 +14,7 @@ from dlgmgmt.dialog.init import DialogInit
 from dlgmgmt.dialog.model import MAX_LEGS, Dialog, Entry, OutLeg
 from dlgmgmt.dialog.record import LOADED, DialogRecord, LegRecord, directions
 from dlgmgmt.dialog.states import ANSWERED, STATE_NAMES, State
-from dlgmgmt.dialog.table import DialogTable
+from dlgmgmt.dialog.table import MAX_ID, DialogTable
 
 _SHOWN_TWICE = 2.0
 """Seconds by which two ways to a dialog's timeout may differ and still be the same."""
@@ -48,20 +48,30 @@ def restore(table: DialogTable, record: DialogRecord, *, delay: float = 0.0) -> 
         for known in entry.by_callid.get(record.callid, ()):
             if known.from_tag == record.from_tag and _shares_leg(known, record):
                 raise RestoreError(f"{known.entry.index}:{known.h_id} is the same dialog")
-        own = entry.index == record.h_entry and record.h_id not in entry.by_id
+        own = (
+            entry.index == record.h_entry
+            and record.h_id not in entry.by_id
+            and 0 <= record.h_id <= MAX_ID
+        )
         dialog = _dialog(entry, record.h_id if own else table.free_id(entry), record)
         for leg in record.legs:
             dialog.legs[leg.to_tag] = _leg(table, leg, monotonic - wall, monotonic)
         if record.profiles:
             table.profiles.join(dialog, record.profiles)
-        expired = _set_timers(table, dialog, record, state, wall, delay)
+        left = record.timeout - wall if record.timeout else float(dialog.lifetime)
+        if _is_plain(state, record.legs[0]):
+            expired = left <= 0
+            when = monotonic + (delay if expired else left)
+            table.arm_restored(dialog, when, record.timeout or int(wall + left))
+        else:
+            expired = _set_timers(table, dialog, record, state, left, delay)
         dialog.state = state
         dialog.stored = LOADED
         dialog.snapshot = None
         table.put(dialog)
     if table.heard(EventType.LOADED):
         table.publish(EventType.LOADED, dialog)
-    return Restored(dialog, not own, expired)
+    return tuple.__new__(Restored, (dialog, not own, expired))
 
 
 def _state(record: DialogRecord) -> State:
@@ -164,25 +174,23 @@ def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> Ou
     return leg
 
 
+def _is_plain(state: State, leg: LegRecord) -> bool:
+    """Whether nothing but the dialog timeout bounds the call: so it is with nearly all."""
+    return state is State.CONFIRMED and leg.acked and not leg.session_end
+
+
 def _set_timers(
     table: DialogTable,
     dialog: Dialog,
     record: DialogRecord,
     state: State,
-    wall: float,
+    left: float,
     delay: float,
 ) -> bool:
     """Let the dialog's timers run from the moments that were recorded; whether its time is over.
 
-    Entry lock held.
+    left: seconds until the dialog timeout. Entry lock held.
     """
-    left = record.timeout - wall if record.timeout else float(dialog.lifetime)
-    leg = record.legs[0]
-    if state is State.CONFIRMED and leg.acked and not leg.session_end:
-        table.arm(dialog, delay if left <= 0 else left)
-        if record.timeout:
-            dialog.timeout = record.timeout
-        return left <= 0
     acks = table.ack_left(dialog)
     if acks is not None and state is not State.CONCURRENT and acks + _SHOWN_TWICE < left:
         # Another program's dialog, say, whose timeout does not know of the wait for an ACK.
@@ -195,7 +203,7 @@ def _set_timers(
     if state is State.CONCURRENT:
         waits = [wait for wait in (acks, session) if wait is not None]
         if waits:
-            table.limit_legs(dialog, max(min(waits), delay))
+            table.limit_legs(dialog, min(waits) or delay)
     elif session is not None:
         expired |= session <= 0
         table.limit_session(dialog, session if session > 0 else delay)

@@ -65,6 +65,9 @@ class Event(Enum):
     TIMEOUT = "dialog timeout"
     TERMINATE = "ended by an operator"
 
+    # Each member is one object: no need to go through its name, as Enum does in Python.
+    __hash__ = object.__hash__
+
 
 _S, _E = State, Event
 

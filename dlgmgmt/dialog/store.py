@@ -79,6 +79,15 @@ class Store:
         dialog.timeout = int(self.wall() + seconds)
         dialog.touch()
 
+    def arm_restored(self, dialog: Dialog, when: float, timeout: int) -> None:
+        """Start the timeout of a dialog that has none, at a moment of the monotonic clock.
+
+        timeout: what is shown, Unix seconds. Entry lock held.
+        """
+        with self._wheel_lock:
+            dialog.timer = self._wheel.set(when, lambda: self.on_expiry(dialog))
+        dialog.timeout = timeout
+
     def disarm(self, dialog: Dialog) -> None:
         """Stop the dialog's timers. Entry lock held."""
         with self._wheel_lock:
