@@ -11,7 +11,8 @@ import pytest
 from dlgmgmt.storage import jsonl
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.jsonl import Ended
-from tests.unit.cli.shelf import Shelf, dialog, header
+from dlgmgmt.storage.rescue import rescue
+from tests.unit.cli.shelf import NOW, Shelf, dialog, header
 
 
 @pytest.fixture
@@ -75,6 +76,19 @@ def test_a_rescue_file_brings_no_ended_call_back(shelf: Shelf) -> None:
         (legs,) = connection.execute("SELECT count(*) FROM dialog_out").fetchone()
         (variables,) = connection.execute("SELECT count(*) FROM dialog_vars").fetchone()
     assert (legs, variables) == (4, 4)
+
+
+def test_what_a_daemon_could_not_write_at_its_end(shelf: Shelf) -> None:
+    shelf.put(dialog(1), dialog(2))
+    ended = [Ended("dlgmgmt", 1, 1, "call-1@example.com", "from-1")]
+    # The next call has its place already.
+    records = [dialog(1, callid="next@example.com"), dialog(2, sflags=3), dialog(3)]
+    rescue(shelf.folder, "dlgmgmt", NOW, records, ended)
+    (file,) = shelf.folder.glob("rescue-*.jsonl")
+    code, out, said = shelf.db("restore", file)
+    assert (code, said) == (0, [])
+    assert "2 dialogs added, 1 replaced, 1 ended, 0 moved" in out
+    assert shelf.there() == records
 
 
 def test_the_end_of_another_owners_call(shelf: Shelf) -> None:
