@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         type=int,
-        choices=range(301),
+        choices=range(51),
         default=DEFAULT_WAIT,
         metavar="SECONDS",
         help=f"adopt, flush: for the end of it (default: {DEFAULT_WAIT})",

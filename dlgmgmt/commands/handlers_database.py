@@ -13,7 +13,8 @@ from dlgmgmt.commands.results import Working
 from dlgmgmt.commands.results_database import Adoption, DatabaseStatus, Flushed
 
 DEFAULT_WAIT = 30
-MAX_WAIT = 300
+MAX_WAIT = 50
+"""Seconds: less than the JSON FIFO gives a whole reply."""
 
 # As the configuration takes them; none for dialogs without an owner.
 _OWNER = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{0,64}")

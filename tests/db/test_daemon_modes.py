@@ -136,7 +136,10 @@ def test_a_kill_in_mode_1(house: House) -> None:
     stage.kill_9()
     stage.start()
     same(before, stage.listing())
+    numbers = stage.rpc.call("stats.fetchn", "database:")
+    assert (numbers["database.loaded"], numbers["database.waiting"]) == (2, 0)
     killed(stage, calls)
+    poll(lambda: stage.rows() == {}, 10, lambda: str(stage.rows()))
     stage.stop()
 
 

@@ -191,7 +191,7 @@ async def test_the_members_of_a_batch_fail_each_by_itself(desk: Desk, base: Base
         (("../b",), "owner is an RFC 3261 token"),
         (("two\n",), "owner is an RFC 3261 token"),
         (("two", -1), "wait"),
-        (("two", 301), "wait"),
+        (("two", 51), "wait"),
     ],
 )
 async def test_what_cannot_be_adopted(
