@@ -195,7 +195,7 @@ def _imported(
     """What is to be written; in a database that kamailio shared, its rows go with it."""
     there = () if database is None else database.read(settings.owner, _PAGE)
     transfer = Transfer(settings.owner, (one for page in there for one in page), replace=False)
-    own = kind == "ims_dialog" and _same(url, parse_url(settings.url))
+    own = _same(url, parse_url(settings.url))
     trial = Trial(time.time())
     for record, rows in calls:
         text = trial.fault(record)
@@ -203,14 +203,19 @@ def _imported(
             table = "dialog" if kind == "dialog" else "dialog_in"
             found.faults.append(RowFault(table, rows[table][0], text))
         else:
-            transfer.add(record, rows if own else None)
+            transfer.add(record, _ours(rows) if own else None)
     for fault in found.faults:
         complain(PROGRAM, str(fault))
     plan = transfer.plan()
     for rows in found.gone if own else ():
-        for name, ids in rows.items():
+        for name, ids in _ours(rows).items():
             plan.batch.row_ids.setdefault(name, []).extend(ids)
     return plan
+
+
+def _ours(rows: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Those in tables that the daemon uses too; ``dialog`` stays as it is."""
+    return {name: ids for name, ids in rows.items() if name != "dialog"}
 
 
 def _same(one: URL, other: URL) -> bool:

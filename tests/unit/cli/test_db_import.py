@@ -91,6 +91,18 @@ def test_in_kamailios_own_database_its_rows_give_way(shelf: Shelf) -> None:
     assert [record.callid for record in shelf.there()] == CALLS[:3]
 
 
+def test_in_the_database_of_the_dialog_module_its_table_stays(shelf: Shelf) -> None:
+    source = kamailio(shelf.folder, "dialog", name=shelf.path.name)
+    assert shelf.db("import", "--from", source)[0] == 0
+    with closing(sqlite3.connect(shelf.path)) as connection:
+        assert connection.execute("SELECT count(*) FROM dialog").fetchone() == (4,)
+        owners = connection.execute("SELECT owner FROM dialog_vars").fetchall()
+    assert owners == [("dlgmgmt",)] * 2
+    code, out, said = shelf.db("import", "--from", source)
+    assert (code, len(said)) == (0, 4)
+    assert "0 calls imported" in out
+
+
 def test_rows_that_cannot_be_used_are_named_and_the_others_imported(shelf: Shelf) -> None:
     source = kamailio(shelf.folder, "dialog")
     with closing(sqlite3.connect(shelf.folder / "kamailio.sqlite")) as connection:
