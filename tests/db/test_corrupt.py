@@ -13,6 +13,8 @@ from tests.db.harness.stage import Stage, differences
 Start = Callable[..., Stage]
 Place = Callable[[Stage], Exchange]
 
+ON_SQLITE = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+
 LONG = "x" * 300_000
 
 # Of the call with this name: what is done to its rows, and what the line about it says.
@@ -103,24 +105,25 @@ def _twice(stage: Stage, item: dict[str, Any]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("version", [3, 99])
-def test_tables_of_another_version_are_not_touched(
-    start: Start, exchange: Place, version: int
-) -> None:
+@ON_SQLITE
+def test_tables_of_a_later_version_are_not_touched(start: Start, exchange: Place) -> None:
     stage = start(1)
     call = exchange(stage).place("plain")
     before = stage.listing()
     stage.stop()
     rows = stage.rows()
-    stage.sql(f"UPDATE version SET table_version = {version} WHERE table_name = 'dialog_in'")  # noqa: S608
+    stage.sql("UPDATE dlgmgmt_schema SET version_num = '9999'")
     code, log = stage.refused()
     assert code == 1
     last = log.strip().splitlines()[-1]
-    assert last.startswith("dlgmgmt: "), log
-    assert str(version) in last
+    assert last.startswith("dlgmgmt: database "), log
+    assert "9999" in last
     assert "Traceback" not in log
     assert stage.rows() == rows
-    stage.sql("UPDATE version SET table_version = 7 WHERE table_name = 'dialog_in'")
+    stage.sql("UPDATE dlgmgmt_schema SET version_num = '0001'")
+    # What Kamailio thinks of its tables is no matter of ours.
+    stage.sql("UPDATE version SET table_version = 3 WHERE table_name = 'dialog_in'")
     stage.start()
+    stage.wait_loaded()
     assert differences(before[call.callid], stage.listing()[call.callid]) == []
     call.killed(stage)

@@ -46,7 +46,7 @@ def request_route(msg, dlg):
 class Stage(Daemon):
     """A daemon on the database at ``url``, which can be started again and again on its ports.
 
-    ims, database: further parameters of those tables.
+    mode: db_mode of the next start. ims, database: further parameters of those tables.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Stage(Daemon):
             self._starts += 1
             self.stderr_path.rename(self.folder / f"stderr.{self._starts}")
         self._until = until.encode()
+        self.ims["db_mode"] = self.mode
         super().start()
         return self
 
