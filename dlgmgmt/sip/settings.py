@@ -44,10 +44,10 @@ class StreamSettings:
 
     connect_timeout: for an own connection to be there. handshake_timeout: for TLS and the upgrade
     to WebSocket. message_timeout: from the first byte of a message to its last. idle_timeout: a
-    connection without a message for so long is closed. ping_interval: between the CRLF pings (RFC
-    5626 4.4.1) on own connections, 0 for none. max_connections: in all;
-    max_connections_per_peer: with one host. max_unsent: bytes that wait for a peer that does not
-    read; with more, its connection is closed.
+    connection without a message or ping for so long is closed, unless a call or a transaction
+    depends on it. ping_interval: between the CRLF pings (RFC 5626 4.4.1) on own connections, 0 for
+    none. max_connections: in all; max_connections_per_peer: with one host. max_unsent: bytes that
+    wait for a peer that does not read; with more, its connection is closed.
     """
 
     connect_timeout: float = 5.0
