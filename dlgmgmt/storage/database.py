@@ -92,18 +92,24 @@ class Database:
         page = self._statements.page(owned=owned)
         page_vars = self._statements.page_vars(owned=owned)
         count = fetch_rows or _ALL
+        ends = self._statements.page_end(owned=owned)
+        cut = self._target.kind == SQLITE and fetch_rows > 0
         while after < last:
-            values = page.values(owner=owner, after=after, last=last, count=count)
+            end = last
+            if cut:
+                values = ends.values(owner=owner, after=after, last=last, count=count - 1)
+                end = next(iter(self._select(ends.text, values)), (last,))[0]
+            values = page.values(owner=owner, after=after, last=end, count=count)
             dialogs = _dialogs(self._select(page.text, values))
-            if not dialogs:
-                return
-            first, after = dialogs[0].in_id, dialogs[-1].in_id
-            if has_variables:
-                values = page_vars.values(owner=owner, first=first, last=after)
-                _add_variables(dialogs, self._select(page_vars.text, values))
-            yield dialogs
-            if len(dialogs) < count:
-                return
+            after = end
+            if dialogs:
+                first, until = dialogs[0].in_id, dialogs[-1].in_id
+                if has_variables:
+                    values = page_vars.values(owner=owner, first=first, last=until)
+                    _add_variables(dialogs, self._select(page_vars.text, values))
+                yield dialogs
+                if len(dialogs) == count:
+                    after = until
 
     def query(self, statement: Select[Any]) -> list[Row]:
         """The rows of a SELECT."""

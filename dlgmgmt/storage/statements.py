@@ -26,6 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.expression import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
 
 from dlgmgmt.storage.drivers import dialect_of
 from dlgmgmt.storage.tables import (
@@ -152,6 +154,8 @@ class Statements:
 
         The join keeps the order of the page, which to ask for would mean to sort it once more.
         """
+        if self._kind == SQLITE:
+            return self._range(owned=owned)
         row = DIALOG_IN.c
         some = (
             select(row.id, *(row[name] for name in IN_COLUMNS))
@@ -171,6 +175,36 @@ class Statements:
             )
             .select_from(joined)
             .with_hint(DIALOG_OUT, _FORCED.format("dialog_out_owned"), MYSQL)
+        )
+
+    def _range(self, *, owned: bool) -> Sql:
+        """As page, but all up to ``last``: SQLite would make a page first, value by value."""
+        row, leg = DIALOG_IN.c, DIALOG_OUT.c
+        same = [leg[name] == row[name] for name in _KEY]
+        whose = leg.owner == row.owner if owned else leg.owner.is_(None)
+        return self.sql(
+            select(
+                row.id,
+                *(row[name] for name in IN_COLUMNS),
+                leg.id.label("leg_id"),
+                *(leg[n].label(f"leg_{n}") for n in OUT_COLUMNS),
+            )
+            .select_from(DIALOG_IN.outerjoin(DIALOG_OUT, and_(whose, *same)))
+            .where(_is_owner(_unsorted(row.owner), owned=owned))
+            .where(row.id > _number("after"), row.id <= _number("last"))
+            .order_by(row.id)
+        )
+
+    def page_end(self, *, owned: bool) -> Sql:
+        """The id that ends a page, for _range: owner, after, last, and ``count`` to pass over."""
+        row = DIALOG_IN.c
+        return self.sql(
+            select(row.id)
+            .where(_is_owner(_unsorted(row.owner), owned=owned))
+            .where(row.id > _number("after"), row.id <= _number("last"))
+            .order_by(row.id)
+            .limit(1)
+            .offset(_number("count"))
         )
 
     def page_vars(self, *, owned: bool) -> Sql:
@@ -224,6 +258,11 @@ def all_owners() -> Select[Any]:
     """Each owner and his number of dialogs."""
     owner = DIALOG_IN.c.owner
     return select(owner, func.count()).group_by(owner).order_by(owner)
+
+
+def _unsorted(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """For SQLite: not by the index of owners, or each page would sort all of the owner's rows."""
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 def _number(name: str) -> Any:
