@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection
 
 from dlgmgmt.dialog.cseq import ShiftState
 from dlgmgmt.dialog.did import encode_did
@@ -91,35 +91,6 @@ def read(connection: Connection, now: float, found: Found) -> Iterator[Imported]
             found.faults.append(RowFault("dialog_vars", number, "belongs to no dialog"))
 
 
-def mend(connection: Connection) -> tuple[int, int]:
-    """Give kamailio's legs the hash_entry and hash_id of their dialog, in the caller's transaction.
-
-    So that they can be read by them. Returns how many legs were given it, and to how many it
-    could not be, for their dialog is not certain.
-    """
-    source = Source(connection)
-    dialogs = list(source.rows(source.table("dialog_in", _IN_COLUMNS)))
-    table = source.table("dialog_out", _OUT_COLUMNS)
-    legs = {row["id"]: row for row in source.rows(table)}
-    owned, _ = _links(dialogs, legs)
-    changes: list[dict[str, Any]] = []
-    linked = 0
-    for dialog in dialogs:
-        key = dialog["hash_entry"], dialog["hash_id"]
-        for number in owned.get(dialog["id"], ()):
-            linked += 1
-            if (legs[number]["hash_entry"], legs[number]["hash_id"]) != key:
-                changes.append({"number": number, "entry": key[0], "place": key[1]})
-    if changes:
-        connection.execute(
-            table.update()
-            .where(table.c.id == bindparam("number"))
-            .values(hash_entry=bindparam("entry"), hash_id=bindparam("place")),
-            changes,
-        )
-    return len(changes), len(legs) - linked
-
-
 def _links(
     dialogs: list[Mapping[str, Any]], legs: dict[int, Mapping[str, Any]]
 ) -> tuple[dict[int, list[int]], set[int]]:
@@ -127,7 +98,7 @@ def _links(
     owned: dict[int, list[int]] = {}
     rest: list[LegRow] = []
     by_did = {row["did"]: row["id"] for row in dialogs if row["did"]}
-    # Where somebody has mended them already; by itself the module writes hash_id 0.
+    # The module writes hash_id 0; whoever has mended its rows wrote the dialog's.
     by_key = {(row["hash_entry"], row["hash_id"]): row["id"] for row in dialogs if row["hash_id"]}
     for number, row in legs.items():
         owner = by_did.get(row["did"]) or by_key.get((row["hash_entry"], row["hash_id"]))

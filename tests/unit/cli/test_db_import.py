@@ -81,6 +81,10 @@ def test_a_place_that_another_call_has(shelf: Shelf) -> None:
 def test_in_kamailios_own_database_its_rows_give_way(shelf: Shelf) -> None:
     source = kamailio(shelf.folder, "ims_dialog", name=shelf.path.name)
     shelf.sql("UPDATE dialog_in SET state = 6 WHERE id = 4")
+    assert shelf.db("upgrade")[0] == 0
+    assert shelf.db("check")[1].splitlines()[1:] == [
+        "dialogs without owner, which kamailio wrote: 3 good, 0 early, 0 faults"
+    ]
     code, out, said = shelf.db("import", "--from", source)
     assert (code, said) == (0, [])
     assert "3 calls imported; left out: 0 early, 1 ended" in out

@@ -287,19 +287,17 @@ def test_a_did_links_where_it_is_written(make: Make) -> None:
     assert (tuple(calls), found.faults) == (("plain", "rich", "fork"), [])
 
 
-def test_legs_are_mended_in_place(make: Make) -> None:
-    path = make("ims_dialog")
-    with source(parse_url(f"sqlite:///{path}")) as connection:
-        assert importer_ims.mend(connection) == (5, 0)
-        connection.commit()
-        assert importer_ims.mend(connection) == (0, 0)
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute(
-            "SELECT i.id, o.id FROM dialog_in i JOIN dialog_out o USING (hash_entry, hash_id)"
-            " ORDER BY o.id"
-        ).fetchall()
-    assert rows == [(1, 1), (2, 2), (3, 3), (3, 4), (4, 5)]
-    assert tuple(read("ims_dialog", path)[0]) == NAMES
+def test_legs_that_have_their_dialogs_numbers_are_its_own(make: Make) -> None:
+    path = make(
+        "ims_dialog",
+        "UPDATE dialog_out SET (hash_entry, hash_id) ="
+        " (SELECT hash_entry, hash_id FROM dialog_in WHERE id = 1) WHERE id = 5",
+        "DELETE FROM dialog_out WHERE id = 1",
+        "DELETE FROM dialog_in WHERE id = 4",
+    )
+    calls, found = read("ims_dialog", path)
+    assert calls["plain"].rows["dialog_out"] == [5]
+    assert (tuple(calls), found.faults) == (("plain", "rich", "fork"), [])
 
 
 def test_rows_with_an_owner_are_not_kamailios(make: Make) -> None:
