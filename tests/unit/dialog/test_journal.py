@@ -91,6 +91,18 @@ def test_an_end_that_is_known_to_be_stored_comes_once() -> None:
     assert journal.take() == []
 
 
+def test_a_call_that_ended_before_it_was_taken_has_nothing_to_be_stored_or_deleted() -> None:
+    core = Core()
+    journal = journalled(core)
+    dialog, _ = core.call()
+    core.down("BYE", 11)
+    core.table.release(dialog)
+    assert taken(journal) == [dialog]
+    assert dialog.stored is None
+    core.table.set_var(dialog, "late", "1")
+    assert journal.take() == []
+
+
 def test_who_takes_them_is_woken_once() -> None:
     core = Core()
     woken: list[int] = []

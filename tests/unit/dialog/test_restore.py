@@ -2,68 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dlgmgmt.dialog.events import EventType
-from dlgmgmt.dialog.model import Dialog, OutLeg
-from dlgmgmt.dialog.record import LOADED, DialogRecord, record_of
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.record import LOADED
 from dlgmgmt.dialog.restore import RestoreError, restore
-from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.states import State
-from dlgmgmt.dialog.table import DialogTable
-from dlgmgmt.dialog.termination import Terminations
-from dlgmgmt.dialog.tracker import Tracker
-from dlgmgmt.dialog.views import DialogView
-from tests.unit.dialog.harness import SETTINGS, UNIX, Core, in_state, make_init
-
-LATER = 3600.0
-"""How far the monotonic clock of the next run is from that of the first."""
-
-
-class Next:
-    """The daemon's next run: the same moment of Unix time, another monotonic clock."""
-
-    def __init__(
-        self, core: Core, config: DialogSettings = SETTINGS, *, slept: float = 0.0
-    ) -> None:
-        self.now = core.now + LATER + slept
-        self.table = DialogTable(
-            config,
-            wall=lambda: UNIX + self.now - LATER,
-            monotonic=lambda: self.now,
-            rng=random.Random(9),
-        )
-        self.expired: list[Dialog] = []
-        self.tracker = Tracker(self.table, self.expired.append)
-        self.orders = Terminations(self.table)
-        self.due: list[Dialog] = []
-        self.table.on_legs_due = self.due.append
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-        for fire in self.table.due():
-            fire()
-
-
-def record(dialog: Dialog) -> DialogRecord:
-    with dialog.entry.lock:
-        return record_of(dialog, UNIX)
-
-
-def view(dialog: Dialog) -> DialogView:
-    with dialog.entry.lock:
-        return dialog.view()
-
-
-def near(moment: float) -> Any:
-    """The same moment, on another clock."""
-    return pytest.approx(moment, abs=1e-3)
+from tests.unit.dialog.harness import SETTINGS, Core, in_state, make_init
+from tests.unit.dialog.next_run import Next, record, view
 
 
 def test_a_plain_call() -> None:
@@ -313,6 +262,26 @@ def test_legs_that_cannot_be_are_refused() -> None:
     assert len(then.table) == 0
 
 
+@pytest.mark.parametrize("number", [-1, 2**32])
+def test_a_number_that_no_dialog_has_is_replaced(number: int) -> None:
+    core = Core()
+    dialog, _ = core.call()
+    then = Next(core)
+    done = restore(then.table, record(dialog)._replace(h_id=number))
+    assert done.moved
+    assert then.table.match(done.dialog.entry, done.dialog.did, "c1", "alice", "bob") is not None
+
+
+def test_what_is_not_due_is_not_put_off_by_the_delay() -> None:
+    core = Core()
+    dialog = in_state(core, State.CONCURRENT)
+    core.now = 50.0
+    then = Next(core)
+    restore(then.table, record(dialog), delay=500.0)
+    then.advance(11.0)
+    assert then.due
+
+
 def test_the_same_dialog_is_not_made_twice() -> None:
     core = Core()
     dialog, _ = core.call()
@@ -321,100 +290,3 @@ def test_the_same_dialog_is_not_made_twice() -> None:
     with pytest.raises(RestoreError, match="is the same dialog"):
         restore(then.table, record(dialog))
     assert len(then.table) == 1
-
-
-# -- whatever happened to a call -------------------------------------------------------------------
-
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("down"), st.sampled_from(["INVITE", "INFO", "REFER"]), st.integers(0, 9)),
-        st.tuples(st.just("up"), st.sampled_from(["INVITE", "UPDATE", "REFER"]), st.integers(0, 9)),
-        st.tuples(st.just("own"), st.booleans(), st.just(0)),
-        st.tuples(st.just("answer"), st.sampled_from(["carol", "dave"]), st.just(0)),
-        st.tuples(st.just("ack"), st.sampled_from(["bob", "carol", "dave"]), st.just(0)),
-        st.tuples(st.just("wait"), st.just(""), st.integers(0, 20)),
-        st.tuples(st.just("session"), st.just(""), st.integers(90, 900)),
-    ),
-    max_size=12,
-)
-
-
-def play(core: Core, steps: list[tuple[str, object, int]]) -> Dialog:
-    dialog, _ = core.call()
-    down, up = 10, 500
-    for kind, what, number in steps:
-        if kind == "down":
-            down += 1 + number
-            core.down(str(what), down)
-        elif kind == "up":
-            up += 1 + number
-            core.up(str(what), up)
-        elif kind == "own":
-            with dialog.entry.lock:
-                dialog.legs["bob"].take_cseq(to_caller=bool(what))
-        elif kind == "answer":
-            core.answer(dialog, str(what), branch=3)
-        elif kind == "ack":
-            if str(what) in dialog.legs:
-                core.down("ACK", 10, str(what))
-        elif kind == "wait":
-            core.now += number
-        else:
-            match = core.down("INVITE", down)
-            assert match is not None
-            core.tracker.response(
-                match, "INVITE", 200, "sip:a@x", "sip:b@y", cseq=down, session=number
-            )
-    return dialog
-
-
-def numbers(leg: OutLeg) -> list[object]:
-    """What the daemon would send to both sides, and what becomes of the parties' own numbers."""
-    shifts = leg.shifts
-    moved = (
-        []
-        if shifts is None
-        else [
-            [shift.sent(own) for own in range(0, 600, 7)]
-            for shift in (shifts.caller, shifts.callee)
-        ]
-    )
-    return [leg.next_cseq(to_caller=True), leg.next_cseq(to_caller=False), *moved]
-
-
-@settings(max_examples=150, deadline=None)
-@given(steps=STEPS, hash_size=st.sampled_from([1, 8, 64]))
-def test_whatever_happened_goes_on_as_it_was(
-    steps: list[tuple[str, object, int]], hash_size: int
-) -> None:
-    core = Core(replace(SETTINGS, noack_timeout=6000))
-    dialog = play(core, steps)
-    then = Next(core, replace(SETTINGS, hash_size=hash_size, noack_timeout=6000))
-    first = record(dialog)
-    done = restore(then.table, first)
-    place: dict[str, Any] = {
-        "h_entry": done.dialog.entry.index,
-        "h_id": done.dialog.h_id,
-        "did": done.dialog.did,
-    }
-    with done.dialog.entry.lock:
-        again = record_of(done.dialog, UNIX - LATER)
-    assert again == first._replace(
-        **place,
-        legs=tuple(
-            leg._replace(
-                confirmed_at=near(leg.confirmed_at),
-                session_end=near(leg.session_end),
-            )
-            for leg in first.legs
-        ),
-    )
-    for tag, leg in dialog.legs.items():
-        assert numbers(done.dialog.legs[tag]) == numbers(leg)
-    seen = view(done.dialog)
-    legs = tuple(leg._replace(h_entry=then.table.hash_of(leg.to_tag)) for leg in view(dialog).legs)
-    assert seen == view(dialog)._replace(**place, legs=legs)
-    for tag in dialog.legs:
-        found = then.tracker.request(dialog.did, "c1", tag, "alice", "OPTIONS", 10_000)
-        assert found is not None
-        assert found.leg is done.dialog.legs[tag]
