@@ -66,6 +66,7 @@ class Adopter:
         self._stopping = stopping
         self._wall = wall
         self._give_way = give_way
+        self._rows = min(settings.fetch_rows or PAGE, PAGE)
 
     def adopt(self, owner: str | None) -> None:
         """Take over all rows of ``owner``. Raises OwnerTaken, StorageError, Stopped.
@@ -82,8 +83,7 @@ class Adopter:
         """Rows of this program."""
         query = self._database.query
         found = survey(query, owner, self._table.hash_of)
-        rows = min(self._settings.fetch_rows or PAGE, PAGE)
-        for page in self._database.read(owner, rows):
+        for page in self._database.read(owner, self._rows):
             told = self._intake.sort(page, found.twins)
             moves = [(record, rows_of(stored, found.twins)) for record, stored in told.records]
             self._take(moves, [rows_of(stored, found.twins) for stored in told.gone])
@@ -96,12 +96,12 @@ class Adopter:
         found = Found()
         with source(parse_url(self._settings.url)) as connection:
             calls = importer_ims.read(connection, self._wall(), found)
-            for page in _pages(calls, PAGE):
+            for page in _pages(calls, self._rows):
                 kept, late = self._intake.late(page)
                 self._take(kept, [rows for _, rows in late])
                 self._intake.purged += len(late)
                 self._pause()
-        for gone in _pages(found.gone, PAGE):
+        for gone in _pages(found.gone, self._rows):
             self._take([], gone)
         self._intake.early += found.early
         for fault in found.faults:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, column, inspect, select, table, text
 
 from dlgmgmt.storage.drivers import Target, engine_of, is_drivers, told
 from dlgmgmt.storage.errors import SchemaError, StorageError
+from dlgmgmt.storage.tables import DIALOG_IN, DIALOG_OUT, DIALOG_VARS, TABLE_VERSION, VERSION
 from dlgmgmt.storage.url import MYSQL, POSTGRESQL, shown
 
 _LOG = logging.getLogger(__name__)
@@ -109,7 +110,26 @@ def _read_version(connection: Connection, target: Target) -> str | None:
             f"{shown(target.url)}: the tables are of version {', '.join(map(str, found))[:40]!r},"
             f" this program knows them up to {NEWEST}: a newer dlgmgmt has been here"
         )
+    _check_rows(connection, target)
     return version
+
+
+def _check_rows(connection: Connection, target: Target) -> None:
+    """Kamailio keeps a version of each table's rows, and changes it with what they mean."""
+    if not inspect(connection).has_table(VERSION.name):
+        return
+    names = [item.name for item in (DIALOG_IN, DIALOG_OUT, DIALOG_VARS)]
+    known = VERSION.c
+    found = connection.execute(
+        select(known.table_name, known.table_version)
+        .where(known.table_name.in_(names), known.table_version != TABLE_VERSION)
+        .order_by(known.table_name)
+    ).first()
+    if found is not None:
+        raise SchemaError(
+            f"{shown(target.url)}: the rows of {found[0]} are of version {found[1]}, this program"
+            f" reads {TABLE_VERSION}"
+        )
 
 
 def _upgrade(connection: Connection, target: Target) -> Change:

@@ -143,10 +143,12 @@ class Storage:
         adopter = self._adopter(database, intake)
         deadline = time.monotonic() + self.settings.connect_timeout
         pause = _FIRST_PAUSE
+        before = intake.loaded
         while True:
             try:
                 if database.count(None):
                     adopter.adopt(None)
+                self._adopted += intake.loaded - before
             except OwnerTaken:
                 _LOG.warning("database: another daemon is taking over the rows without an owner")
                 return
