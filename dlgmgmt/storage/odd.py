@@ -25,6 +25,8 @@ MAX_ID = 2**ID_BITS - 1
 MAX_NUMBER = 2**NUMBER_BITS - 1
 
 MAX_CSEQ_DIGITS = 10
+MAX_ROUTES = 2 * MAX_TEXT
+"""Characters of a route set, which has commas besides its texts."""
 
 
 class StoredDialog(NamedTuple):
@@ -163,7 +165,7 @@ def checked_in(stored: StoredDialog, now: float, lifetime: int) -> Row:
         row.text("req_uri"),
         row.cseq("caller_original_cseq"),
         row.text("caller_contact"),
-        row.text("caller_route_set", ""),
+        row.text("caller_route_set", "", most=MAX_ROUTES),
         row.text("caller_sock", ""),
         row.text("toroute_name", ""),
         state,
@@ -196,7 +198,7 @@ def checked_leg(leg: Row, leg_id: int, dialog: Row, number: int) -> Row:
         caller_cseq,
         callee_cseq,
         row.text("callee_contact"),
-        row.text("callee_route_set", ""),
+        row.text("callee_route_set", "", most=MAX_ROUTES),
         row.text("callee_sock", ""),
         row.number("leg_no", number),
         row.number("branch", 0),

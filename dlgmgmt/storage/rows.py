@@ -62,7 +62,9 @@ def in_row(record: DialogRecord, owner: str) -> Row:
         r.toroute,
     )
     xdata = None
-    plain = is_clean("".join(texts)) and (not routes or split_routes(routes) == r.caller_route_set)
+    plain = is_clean("".join(texts)) and (
+        not r.caller_route_set or split_routes(routes) == r.caller_route_set
+    )
     if not plain or r.profiles or r.history or r.variables:
         # A variable that its row cannot hold takes all of them here: they have an order.
         odd = any(not (is_clean(name) and is_clean(value)) for name, value in r.variables)
@@ -129,7 +131,7 @@ def out_rows(record: DialogRecord, owner: str) -> list[Row]:
             callee_bind_addr,
         )
         xdata = None
-        plain = is_clean("".join(texts)) and (not routes or split_routes(routes) == route_set)
+        plain = is_clean("".join(texts)) and (not route_set or split_routes(routes) == route_set)
         if not plain or moved_by != (0, 0) or referred or shifts is not None:
             texts, originals = _cleaned(texts, _OUT_TEXTS, "callee_route_set")
             xdata = leg_extras(originals, () if plain else route_set, moved_by, referred, shifts)
