@@ -271,6 +271,9 @@ class Writer:
             return due - now if due < math.inf else None
         self._tried = asked
         waiting = self._waiters.now()
+        if now >= self._period_at and not self._changes.sorted:
+            # Nothing has waited for it: the period begins with what comes now.
+            self._period_at = now + self.settings.update_period
         self._sort(now)
         cut = self._changes.cut([w.dialog for _, w in waiting], ready=self._ready(now))
         if not self._write(cut, now):

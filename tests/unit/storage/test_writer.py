@@ -334,6 +334,18 @@ def test_delayed_changes_come_once_a_period_and_deletions_at_once(tmp_path: Path
     rig.close()
 
 
+def test_after_a_long_silence_a_period_begins_with_the_first_change(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, mode=DELAYED, update_period=10.0)
+    rig.core.now += 1000
+    rig.call()
+    rig.settle(9.9)
+    assert rig.database.tries == 0
+    rig.settle(10)
+    assert rig.stored() == rig.living()
+    assert rig.core.now == pytest.approx(1010, abs=0.1)
+    rig.close()
+
+
 def test_a_flush_writes_delayed_changes_at_once(tmp_path: Path) -> None:
     rig = Rig(tmp_path, mode=DELAYED, update_period=1000.0)
     for number in range(SLICE + 1):

@@ -115,6 +115,30 @@ def test_calls_that_come_and_go_in_an_outage_take_no_memory(rig: Rig) -> None:
     assert [d.callid for d in kept if d.entry.journal is rig.journal] == ["first"]
 
 
+def test_an_outage_ends_when_the_server_is_back_though_no_call_is_up(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.database.fail(GONE)
+    rig.call()
+    rig.settle(1)
+    rig.hang_up()
+    tries = rig.database.tries
+    for _ in range(30):
+        rig.settle(1)
+        rig.core.now += 1
+    # The try that failed may have written the call all the same: it is deleted.
+    assert rig.writer.status()[1:3] == ("down", 1)
+    assert len(logged(caplog)) == 1
+    assert tries + 5 <= rig.database.tries <= tries + 20
+
+    rig.database.fail(None)
+    rig.settle(10)
+    assert rig.writer.status()[1:3] == ("ok", 0)
+    assert len(logged(caplog)) == 2
+    assert rig.stored() == {}
+    assert rig.step() is None
+
+
 def test_what_ended_in_an_outage_leaves_when_it_is_over(rig: Rig) -> None:
     for number in range(10):
         rig.call(f"c{number}")
