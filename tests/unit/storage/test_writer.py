@@ -10,7 +10,7 @@ import pytest
 from dlgmgmt.dialog.record import LOADED
 from dlgmgmt.storage.batch import WriteBatch
 from dlgmgmt.storage.changes import SLICE
-from tests.unit.storage.rig import DELAYED, SHUTDOWN, Rig, rig_in
+from tests.unit.storage.rig import DELAYED, Rig, rig_in
 
 
 @pytest.fixture
@@ -370,54 +370,3 @@ def test_calls_that_came_and_went_within_a_period_take_no_memory(tmp_path: Path)
     assert rig.writer.status().waiting < 5000
     assert rig.database.tries == 0
     rig.close()
-
-
-# -- at the end ----------------------------------------------------------------------------------
-
-
-def test_in_shutdown_mode_all_is_written_at_the_end_alone(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, mode=SHUTDOWN)
-    for number in range(SLICE + 3):
-        rig.call(f"c{number}")
-    rig.core.invite("ringing")
-    rig.hang_up("c2")
-    rig.settle()
-    assert rig.database.tries == 0
-
-    rig.writer.start()
-    assert rig.writer.stop(rig.core.now + 30) == 0
-
-    assert rig.stored() == rig.living()
-    assert len(rig.stored()) == SLICE + 2
-    assert not rig.settings.rescue_dir.exists()
-
-
-def test_in_shutdown_mode_what_was_loaded_leaves_the_database(tmp_path: Path) -> None:
-    first = Rig(tmp_path)
-    dialog = first.call()
-    first.settle()
-    first.close()
-    rig = Rig(tmp_path, mode=SHUTDOWN)
-    loaded = rig.call()
-    assert (loaded.entry.index, loaded.h_id) == (dialog.entry.index, dialog.h_id)
-    loaded.stored = LOADED
-    rig.writer.unload()
-    rig.settle()
-
-    assert rig.stored() == {}
-    rig.writer.start()
-    assert rig.writer.stop(rig.core.now + 30) == 0
-    assert rig.stored() == rig.living()
-
-
-@pytest.mark.parametrize("mode", [1, 2])
-def test_the_end_writes_what_waits(tmp_path: Path, mode: int) -> None:
-    rig = Rig(tmp_path, mode=mode, update_period=1000.0)
-    rig.writer.start()
-    for number in range(100):
-        rig.call(f"c{number}")
-    rig.hang_up("c7")
-    assert rig.writer.stop(rig.core.now + 30) == 0
-
-    assert rig.stored() == rig.living()
-    assert len(rig.stored()) == 99
