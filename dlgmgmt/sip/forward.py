@@ -251,6 +251,8 @@ class Forwarder:
             msg, contact = fixed, fixed.contact_uri
         if match is not None:
             observer = RequestObserver(match, msg.method, msg.cseq[0], contact, self.tracker)
+        elif self._core.loading.active:
+            observer = self._core.loading.follow(msg, contact)
         targets = planned(plan, hop, target or followed(match))
         if not targets:
             self._core.answer(server, 481)

@@ -9,13 +9,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from typing import NamedTuple
 
 from dlgmgmt.dialog.events import DialogEvent, EventType
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.states import IllegalEvent
-from dlgmgmt.dialog.tracker import Tracker
+from dlgmgmt.dialog.tracker import TARGET_REFRESH, Match, Tracker
+from dlgmgmt.sip.core import Observer
 from dlgmgmt.sip.message import Message
+from dlgmgmt.sip.observe import contact_of
 from dlgmgmt.sip.quiet import Quiet
+from dlgmgmt.sip.session_timer import session_of
 
 _QUIET = Quiet(logging.getLogger(__name__))
 
@@ -28,16 +32,27 @@ Key = tuple[str, str, str]
 """Call-ID, From tag and To-tag."""
 
 
+class Refresh(NamedTuple):
+    """A target refresh that was answered: both Contacts, and seconds of its session timer."""
+
+    method: str
+    cseq: int
+    contact: str
+    reply_contact: str
+    session: int
+
+
 class _Noted:
     """What has passed in one direction: the last request, an ACK, a BYE (its number, 0 without)."""
 
-    __slots__ = ("acked", "bye", "cseq", "method")
+    __slots__ = ("acked", "bye", "cseq", "method", "refresh")
 
     def __init__(self) -> None:
         self.acked = False
         self.bye = 0
         self.cseq = 0
         self.method = ""
+        self.refresh: Refresh | None = None
 
     def add(self, number: int, method: str) -> None:
         if method == "ACK":
@@ -112,6 +127,36 @@ class LoadGate:
         self.noted += 1
         return key
 
+    def follow(self, msg: Message, contact: str) -> Observer | None:
+        """Who learns from the answer to a request that was noted; None if it says nothing.
+
+        contact: the URI of its own Contact.
+        """
+        key = msg.callid, msg.from_tag, msg.to_tag
+        if msg.method not in TARGET_REFRESH or key not in self._notes:
+            return None
+        return _LateObserver(self, key, msg.method, msg.cseq[0], contact)
+
+    def refreshed(self, key: Key, refresh: Refresh) -> None:
+        """A target refresh that was noted has its 2xx."""
+        with self._lock:
+            notes = self._notes.get(key)
+            if notes is not None:
+                notes.refresh = refresh
+                return
+        self._refresh(key, refresh)
+
+    def _refresh(self, key: Key, refresh: Refresh) -> None:
+        table = self._tracker.table
+        entry = table.entry_of(key[0])
+        with entry.lock:
+            found = table.match(entry, None, *key)
+        if found is not None:
+            method, cseq, contact, reply_contact, session = refresh
+            self._tracker.response(
+                Match(*found), method, 200, contact, reply_contact, cseq=cseq, session=session
+            )
+
     def forget(self, key: Key) -> None:
         """The dialog has heard of it by itself."""
         with self._lock:
@@ -143,3 +188,42 @@ class LoadGate:
                 if match is not None and match.held:
                     # Its transaction has gone on without the dialog.
                     self._tracker.table.release(match.dialog)
+        if notes.refresh is not None:
+            self._refresh(key, notes.refresh)
+
+
+class _LateObserver:
+    """Follows a request whose dialog may be there before its answer is."""
+
+    dialog = None
+
+    __slots__ = ("_contact", "_cseq", "_gate", "_key", "_method")
+
+    def __init__(self, gate: LoadGate, key: Key, method: str, cseq: int, contact: str) -> None:
+        self._gate = gate
+        self._key = key
+        self._method = method
+        self._cseq = cseq
+        self._contact = contact
+
+    def on_reply(self, branch: int, reply: Message, sent_from: str) -> bool:
+        """A 2xx moves the remote targets and sets the session timer."""
+        del branch, sent_from
+        if reply.status >= 200:
+            refresh = Refresh(
+                self._method, self._cseq, self._contact, contact_of(reply), session_of(reply)
+            )
+            self._gate.refreshed(self._key, refresh)
+        return True
+
+    def on_branch_failed(self, branch: int, status: int, to_tag: str, cause: str) -> None:
+        """Changes nothing in the dialog."""
+
+    def on_moved(self, branch: int, status: int) -> None:
+        """Changes nothing in the dialog."""
+
+    def on_failed(self, status: int, reply: Message | None) -> None:
+        """Changes nothing in the dialog."""
+
+    def on_finished(self) -> None:
+        """Nothing was held for it."""

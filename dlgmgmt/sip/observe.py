@@ -64,7 +64,7 @@ class InviteObserver:
         # RFC 3261 12.1.2: the list is top down from the callee; a request towards it meets the
         # proxies above the own entry in the opposite order.
         route_set = tuple(reversed(record_route[: own[0]])) if own is not None else ()
-        contact = _contact_of(reply)
+        contact = contact_of(reply)
         session = session_of(reply) if reply.status >= 200 else 0
         return InviteReply(
             branch, reply.status, to_tag, contact, route_set, own is not None, sent_from, session
@@ -130,7 +130,7 @@ class RequestObserver:
         reliable = not self._answered and reply.get("rseq") is not None
         if not (self._answered or reliable):
             return
-        contact = _contact_of(reply)
+        contact = contact_of(reply)
         self._tracker.response(
             self._match,
             self._method,
@@ -158,7 +158,7 @@ class RequestObserver:
             self._tracker.table.release(self._match.dialog)
 
 
-def _contact_of(reply: Message) -> str:
+def contact_of(reply: Message) -> str:
     """Where the sender of a reply is reached; as it came, if a script has taken that out."""
     for msg in (reply, reply.as_received):
         if msg is not None:

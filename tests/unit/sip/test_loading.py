@@ -136,6 +136,48 @@ def test_a_call_that_is_not_there_yet_goes_on_or_waits(start: Start, policy: str
     assert home.world.outcomes(number)["callee", "bob"] == "BYE 200"
 
 
+@pytest.mark.parametrize("answered", ["before", "after"])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_where_phones_have_moved_meanwhile_is_known(
+    make: Make, method: str, *, answered: str
+) -> None:
+    """And that they have agreed on a session timer."""
+    start = begin(make, "forward")
+    home, call = start.home, start.call
+    home.alice.addr = ALICE[0], 5999
+    home.alice.within(call.caller, method)
+    request = home.bob.one(method)
+    if answered == "after":
+        load(start.past, home)
+    headers = ("Session-Expires: 600;refresher=uac",)
+    home.bob.reply(request, 200, contact="sip:bob@10.0.1.1:5998", headers=headers)
+    assert home.alice.last("200")["CSeq"] == f"2 {method}"
+    if method == "INVITE":
+        home.alice.within(call.caller, "ACK", uri="sip:bob@10.0.1.1:5998")
+        home.world.take()
+    if answered == "before":
+        load(start.past, home)
+    home.world.proxy.loading.end()
+    view = home.world.view()
+    assert view.caller_contact == "sip:alice@10.0.9.1:5999"
+    assert view.legs[0].callee_contact == "sip:bob@10.0.1.1:5998"
+    assert view.timeout - 1_700_000_000 < 700
+    home.bob.addr = BOB[0], 5998
+    home.world.kill()
+    assert [sip["CSeq"] for sip in home.answer_all()["bob"]] == ["3 BYE"]
+
+
+def test_an_answer_that_refuses_moves_nobody(make: Make) -> None:
+    start = begin(make, "forward")
+    home, call = start.home, start.call
+    home.alice.within(call.caller, "UPDATE")
+    home.bob.reply(home.bob.one("UPDATE"), 491, contact="sip:bob@10.0.1.1:5998")
+    home.alice.one("491")
+    start.load()
+    assert home.world.view().legs[0].callee_contact == home.bob.contact
+    hang_up(home, call)
+
+
 @pytest.mark.parametrize("side", ["alice", "bob"])
 def test_a_call_that_is_hung_up_before_it_is_loaded_does_not_stay(start: Start, side: str) -> None:
     """Whoever says BYE is gone, whatever he is answered: it is forwarded in any case."""
