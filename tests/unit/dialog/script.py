@@ -12,11 +12,14 @@ from dlgmgmt.dialog.forced import force
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.states import IllegalEvent, State
 from dlgmgmt.dialog.termination import Terminations
+from dlgmgmt.dialog.tracker import Match
 from dlgmgmt.sip.own_requests import take_cseq
 from tests.unit.dialog.harness import SETTINGS, Core
 
-TAGS = st.sampled_from(["bob", "carol"])
-METHODS = st.sampled_from(["ACK", "INVITE", "INFO", "REFER", "BYE"])
+TAG_NAMES = ("bob", "carol")
+METHOD_NAMES = ("ACK", "INVITE", "INFO", "REFER", "BYE")
+TAGS = st.sampled_from(TAG_NAMES)
+METHODS = st.sampled_from(METHOD_NAMES)
 WITH_PROFILES = replace(
     SETTINGS,
     early_timeout=900,
@@ -43,6 +46,19 @@ def steps(core: Core, dialog: Dialog) -> dict[str, Callable[[str, str, int], obj
         if match is not None:
             core.tracker.response(match, method, 200, "", "", cseq=number, session=number * 40)
 
+    last: list[Match] = []
+
+    def down(tag: str, method: str, number: int) -> None:
+        match = core.down(method, number, tag)
+        if match is not None:
+            last[:] = [match]
+
+    def accepted(_tag: str, method: str, number: int) -> None:
+        for match in last:
+            core.tracker.response(
+                match, method, 200, f"sip:c@{number}", f"sip:d@{number}", cseq=number, session=900
+            )
+
     def wait(seconds: float) -> None:
         core.advance(seconds)
         due, core.expired[:] = core.expired[:], []
@@ -68,7 +84,8 @@ def steps(core: Core, dialog: Dialog) -> dict[str, Callable[[str, str, int], obj
         ),
         "failed": lambda _tag, _, _number: core.tracker.invite_failed(dialog, 486),
         "invite ended": lambda _tag, _, _number: core.tracker.invite_ended(dialog),
-        "down": lambda tag, method, number: core.down(method, number, tag),
+        "down": down,
+        "accepted": accepted,
         "up": lambda tag, method, number: core.up(method, number, tag),
         "moved": moved,
         "refreshed": refreshed,

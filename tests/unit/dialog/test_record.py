@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,16 @@ from dlgmgmt.dialog.states import ANSWERED, State
 from dlgmgmt.dialog.table import DialogTable
 from tests.unit.dialog.harness import UNIX, Core
 from tests.unit.dialog.next_run import LATER, Next, near, numbers, record, view
-from tests.unit.dialog.script import LIVELY, SCRIPTS, WITH_PROFILES, Script, play
+from tests.unit.dialog.script import (
+    LIVELY,
+    METHOD_NAMES,
+    SCRIPTS,
+    STEPS,
+    TAG_NAMES,
+    WITH_PROFILES,
+    Script,
+    play,
+)
 
 ANSWER = ("answer", "bob", "INVITE", 0)
 ACK = ("down", "bob", "ACK", 10)
@@ -75,6 +85,36 @@ def test_whatever_happens_the_journal_has_it(
     event(dialog.state.name)
     shelf.take()
     assert shelf.kept == ({dialog: record(dialog)} if dialog.state in ANSWERED else {})
+
+
+BEFORE = {
+    "no ACK yet": [ANSWER],
+    "confirmed": [ANSWER, ACK],
+    "two answers": [ANSWER, ACK, ("answer", "carol", "INVITE", 1)],
+    "marked": [
+        ANSWER,
+        ACK,
+        ("enter", "bob", "INFO", 0),
+        ("set variable", "bob", "INFO", 1),
+        ("set flag", "bob", "INFO", 12),
+        ("down", "bob", "REFER", 12),
+    ],
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("before", BEFORE)
+def test_each_step_alone_is_in_the_journal(before: str, step: str) -> None:
+    for tag, method, number in itertools.product(TAG_NAMES, METHOD_NAMES, (0, 12, 13, 50)):
+        core = Core(WITH_PROFILES)
+        shelf = Shelf(core)
+
+        def seen(dialog: Dialog, shelf: Shelf = shelf) -> None:
+            shelf.check(dialog)
+            shelf.take()
+
+        dialog = play(core, [*BEFORE[before], (step, tag, method, number)], seen)
+        assert shelf.kept == ({dialog: record(dialog)} if dialog.state in ANSWERED else {})
 
 
 def found(table: DialogTable, did: str | None, one: str, other: str) -> object:
