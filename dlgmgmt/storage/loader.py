@@ -94,6 +94,9 @@ class Loader:
         self._stopping = stopping
         self._give_way = give_way
         self._said = time.monotonic()
+        # What shared its identity, and what of it is loaded.
+        self.twins: dict[int, Verdict] = {}
+        self.loaded_twins: set[int] = set()
 
     def load(self) -> None:
         """Load all; raises Stopped. An outage only takes time."""
@@ -102,6 +105,7 @@ class Loader:
         for h_entry, h_id in tops.items():
             reserve(self._table, h_entry, h_id)
         found = self._insist(lambda: survey(self._database.query, owner, self._table.hash_of))
+        self.twins = found.twins
         legs = variables = seen = 0
         for page in self._pages(owner):
             for start in range(0, len(page), PIECE):
@@ -110,6 +114,8 @@ class Loader:
                 self._intake.settle(told)
                 for record, stored in told.records:
                     done = self._intake.restore(record, stored.in_id)
+                    if found.twins and stored.in_id in found.twins and done is not None:
+                        self.loaded_twins.add(stored.in_id)
                     if done is not None and done.moved:
                         # Nobody else has a row at its new place: reserve() has seen to it.
                         self._writer.loaded(done.dialog, stored)

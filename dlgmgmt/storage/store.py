@@ -12,11 +12,14 @@ from dlgmgmt.dialog.journal import Journal
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.storage.adopt import Adopter
 from dlgmgmt.storage.database import Database
+from dlgmgmt.storage.drivers import target_of
 from dlgmgmt.storage.errors import OwnerTaken, SchemaError, StorageError
 from dlgmgmt.storage.intake import Intake
 from dlgmgmt.storage.loader import Loader, LoadReport, Stopped, quiet_gc, report_of
+from dlgmgmt.storage.mend import mend
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.status import StorageStatus
+from dlgmgmt.storage.url import parse_url
 from dlgmgmt.storage.writer import SHUTDOWN, Writer
 
 _LOG = logging.getLogger(__name__)
@@ -106,7 +109,7 @@ class Storage:
         intake = self._start
         try:
             with self._reader() as database, quiet_gc():
-                Loader(
+                loader = Loader(
                     self.settings,
                     self._table,
                     database,
@@ -114,7 +117,9 @@ class Storage:
                     intake,
                     stopping=self._stopping,
                     give_way=self._give_way,
-                ).load()
+                )
+                loader.load()
+                self._mend(loader)
                 self._take_over(database, intake)
                 if self.settings.mode == SHUTDOWN:
                     # From now on nothing is in the database, and no change concerns it.
@@ -127,6 +132,14 @@ class Storage:
         self._found = report_of(intake, began)
         _say(self._found)
         return self._found
+
+    def _mend(self, loader: Loader) -> None:
+        """Nothing can be written by indexes that are not there."""
+        try:
+            target = target_of(self.settings, parse_url(self.settings.url))
+            mend(target, self.settings.owner, loader.twins, loader.loaded_twins)
+        except StorageError as error:
+            _LOG.error("database: indexes cannot be made: %s", error)
 
     @contextmanager
     def _reader(self) -> Iterator[Database]:

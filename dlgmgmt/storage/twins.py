@@ -25,12 +25,14 @@ class Claim(NamedTuple):
 class Verdict(NamedTuple):
     """What becomes of such a row.
 
-    fault: why it is skipped, "" if it is loaded. copies: rows of the same call, which leave the
+    fault: why it is skipped, "" if it is loaded. copy: it says nothing that another row does not
+    say. copies: rows of the same call, which leave the
     database with it. rivals: whether other calls share its identity; theirs is what does not bear
     ``to_uri``, and nobody's what ``others`` hold as well.
     """
 
     fault: str = ""
+    copy: bool = False
     copies: tuple[int, ...] = ()
     rivals: bool = False
     to_uri: str | None = None
@@ -67,7 +69,7 @@ def _judge(group: Sequence[Claim], hash_of: Callable[[str], int]) -> dict[int, V
     for rows in calls.values():
         first, *copies = rows
         for copy in copies:
-            verdicts[copy.id] = Verdict(f"the same call as row {first.id}")
+            verdicts[copy.id] = Verdict(f"the same call as row {first.id}", copy=True)
         if first is kept:
             verdicts[first.id] = Verdict(
                 copies=tuple(copy.id for copy in copies),
