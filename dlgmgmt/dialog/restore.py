@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dlgmgmt.dialog.cseq import Shift, Shifts
+from dlgmgmt.dialog.cseq import MAX_CSEQ, Shift, Shifts
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.init import DialogInit
 from dlgmgmt.dialog.model import MAX_LEGS, Dialog, Entry, OutLeg
@@ -18,6 +18,10 @@ from dlgmgmt.dialog.table import MAX_ID, DialogTable
 
 _SHOWN_TWICE = 2.0
 """Seconds by which two ways to a dialog's timeout may differ and still be the same."""
+
+
+_LAST_MOMENT = 2**53
+"""Unix seconds."""
 
 
 class RestoreError(ValueError):
@@ -42,6 +46,7 @@ def restore(table: DialogTable, record: DialogRecord, *, delay: float = 0.0) -> 
     number of dialogs is not limited here: these exist. Raises RestoreError.
     """
     state = _state(record)
+    _check_numbers(record)
     entry = table.entry_of(record.callid)
     wall, monotonic = table.wall(), table.monotonic()
     with entry.lock:
@@ -104,6 +109,23 @@ def _state(record: DialogRecord) -> State:
     if state is State.CONCURRENT:
         return State.CONFIRMED if record.legs[0].acked else State.CONFIRMED_NA
     return state
+
+
+def _check_numbers(record: DialogRecord) -> None:
+    """Let nothing in that no timer can be set to, that no phone takes, or that is not kept."""
+    if not 0 < record.lifetime <= _LAST_MOMENT:
+        raise RestoreError("its lifetime is no number of seconds")
+    if not (0 <= record.timeout <= _LAST_MOMENT and 0 <= record.session_ts <= _LAST_MOMENT):
+        raise RestoreError("its timeout is no moment")
+    if record.keepalive >> 2:
+        raise RestoreError("its marks for keep-alives cannot be")
+    for leg in record.legs:
+        if (record.first_req_cseq | leg.caller_cseq | leg.callee_cseq) & ~MAX_CSEQ:
+            raise RestoreError(f"leg {leg.to_tag!r:.60}: CSeq numbers that cannot be")
+        if not (0 <= leg.confirmed_at <= _LAST_MOMENT and 0 <= leg.session_end <= _LAST_MOMENT):
+            raise RestoreError(f"leg {leg.to_tag!r:.60}: moments that cannot be")
+        if leg.referred >> 2:
+            raise RestoreError(f"leg {leg.to_tag!r:.60}: marks of REFER that cannot be")
 
 
 def _shares_leg(known: Dialog, record: DialogRecord) -> bool:
@@ -170,7 +192,7 @@ def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> Ou
         try:
             leg.shifts = Shifts(*map(Shift.restored, record.shifts))
         except (TypeError, ValueError):
-            raise RestoreError(f"leg {record.to_tag!r}: moves of CSeq that cannot be") from None
+            raise RestoreError(f"leg {record.to_tag!r:.60}: moves of CSeq that cannot be") from None
     return leg
 
 

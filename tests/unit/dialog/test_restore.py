@@ -8,7 +8,7 @@ import pytest
 
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog
-from dlgmgmt.dialog.record import LOADED
+from dlgmgmt.dialog.record import LOADED, DialogRecord
 from dlgmgmt.dialog.restore import RestoreError, restore
 from dlgmgmt.dialog.states import State
 from tests.unit.dialog.harness import SETTINGS, Core, in_state, make_init
@@ -241,6 +241,60 @@ def test_what_is_no_dialog_is_refused(why: str) -> None:
         restore(then.table, record(dialog)._replace(**REFUSED[why]))  # type: ignore[arg-type]
     assert len(then.table) == 0
     assert then.table.counts().confirmed == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lifetime": 0},
+        {"lifetime": -1},
+        {"lifetime": 10**400},
+        {"timeout": -1},
+        {"timeout": 10**400},
+        {"session_ts": -5},
+        {"keepalive": 4},
+        {"first_req_cseq": 2**31},
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be_are_refused(change: dict[str, int]) -> None:
+    core = Core()
+    dialog, _ = core.call()
+    core.table.profiles.declare((), ("calls",))
+    core.table.profiles.insert(dialog, "calls", None)
+    refused(core, record(dialog)._replace(**change))  # type: ignore[arg-type] # all are numbers
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"caller_cseq": -1},
+        {"callee_cseq": 2**31},
+        {"confirmed_at": float("nan")},
+        {"confirmed_at": float("inf")},
+        {"session_end": -1.0},
+        {"session_end": float("inf")},
+        {"referred": 4},
+    ],
+    ids=str,
+)
+def test_numbers_of_a_leg_that_cannot_be_are_refused(change: dict[str, float]) -> None:
+    core = Core()
+    dialog, _ = core.call()
+    good = record(dialog)
+    leg = good.legs[0]._replace(**change)  # type: ignore[arg-type] # all are numbers
+    refused(core, good._replace(legs=(leg,)))
+
+
+def refused(core: Core, bad: DialogRecord) -> None:
+    """Nothing comes of it: no dialog, no timer, no member of a profile."""
+    then = Next(core)
+    with pytest.raises(RestoreError):
+        restore(then.table, bad)
+    assert len(then.table) == 0
+    assert set(then.table.profiles.sizes().values()) <= {0}
+    then.advance(100_000.0)
+    assert then.expired == then.due == []
 
 
 def test_legs_that_cannot_be_are_refused() -> None:
