@@ -213,10 +213,7 @@ class Crash:
         outcome.errors += traffic.failures
         traffic.failures.clear()
         self.daemon.check_log()
-        with traffic.lock:
-            over = {c.callid for c in traffic.calls.values() if c.phase == "ended" or c.killed}
-            there = self.daemon.listing().keys()
-        traffic.forget({callid for callid in over if callid not in there})
+        traffic.forget(self.daemon.listing())
 
 
 def _can_be_killed(call: Call) -> bool:

@@ -9,7 +9,7 @@ import random
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +22,9 @@ from .call import SIDES, Call, Leg, Plan, Side, mixed
 T1 = 0.5
 PATIENCE = 24.0
 """Seconds after which a request without an answer is a failure."""
+
+MEMORY = 15.0
+"""Seconds for which the phones know a call that is over."""
 
 _numbers = itertools.count(1)
 
@@ -124,11 +127,18 @@ class Traffic:
                 if call.phase == "calling" or (call.phase == "up" and call.busy)
             ]
 
-    def forget(self, callids: set[str]) -> None:
-        """Calls that are over and have been looked at."""
+    def forget(self, there: Collection[str]) -> None:
+        """Forget the calls that are over, but for those ``there``.
+
+        Not at once: what is repeated of them still comes.
+        """
+        before = time.monotonic() - MEMORY
         with self.lock:
-            for callid in callids:
-                self.calls.pop(callid, None)
+            self.calls = {
+                callid: call
+                for callid, call in self.calls.items()
+                if not 0 < call.ended_at < before or callid in there
+            }
 
     # -- the phones' thread --------------------------------------------------------------------
 
@@ -302,7 +312,7 @@ class Traffic:
         if request.method == "BYE" and len(request.all("Via")) == 1:
             if request.cseq not in leg.killed[side]:
                 leg.killed[side].append(request.cseq)
-            call.killed = True
+            call.killed, call.ended_at = True, call.ended_at or now
             return True
         sender: Side = "caller" if side == "callee" else "callee"
         if 0 < request.cseq < leg.cseq[sender]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -94,15 +94,13 @@ def test_each_spoiled_row_is_skipped_with_one_line(start: Start, exchange: Place
     assert stage.rows()["dialog_in"] >= len(ids)
 
 
-def _twice(stage: Stage, item: dict[str, Any]) -> list[str]:
-    """Statements by which a row is there twice."""
-    columns = [name for name in stage.columns("dialog_in") if name != "id"]
-    names = ", ".join(columns)
-    on = " ON dialog_in" if stage.kind == "mariadb" else ""
-    return [
-        f"DROP INDEX dialog_in_owned{on}",
-        f"INSERT INTO dialog_in ({names}) SELECT {names} FROM dialog_in {of(item)}",  # noqa: S608
-    ]
+def _twice(stage: Stage, item: dict[str, Any]) -> Iterator[str]:
+    """Statements by which a call is there twice, the second time under another number."""
+    for table in ("dialog_in", "dialog_out"):
+        columns = [name for name in stage.columns(table) if name != "id"]
+        names = ", ".join(columns)
+        values = names.replace("hash_id", f"{item['h_id'] + 1000}")
+        yield f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} {of(item)}"  # noqa: S608
 
 
 @ON_SQLITE

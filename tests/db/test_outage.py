@@ -78,7 +78,7 @@ def test_what_cannot_be_written_at_the_end_is_in_a_file(
     new = calls.place("forked", "new@db")
     before = stage.listing()
     before.pop("gone@db", None)
-    stage.stop()
+    stage.stop(code=1)
     server.resume()
     told = re.search(r"dlgmgmt db restore (\S+)", stage.stderr())
     assert told, stage.stderr()

@@ -134,6 +134,14 @@ class Stage(Daemon):
         self.wait_loaded()
         return self
 
+    def stop(self, code: int = 0) -> None:
+        """SIGTERM. code: 1 if it has to end with what it could not write in a file."""
+        if not code:
+            super().stop()
+            return
+        self.process.terminate()
+        assert self.refused_with(20.0) == code, self.stderr()[-4000:]
+
     def kill_9(self) -> None:
         """End it without a word."""
         self.process.kill()
