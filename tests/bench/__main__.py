@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import calibrate, churn, flood, hop, listing, lookup
+from tests.bench import calibrate, churn, flood, hop, listing, lookup, storage
 from tests.bench.report import Report
 
 
@@ -17,13 +17,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--quick", action="store_true", help="smaller runs, rougher figures")
     parser.add_argument(
-        "only", nargs="*", help="hop, listing, lookup (these by default), flood, churn"
+        "only", nargs="*", help="hop, listing, lookup, storage (these by default), flood, churn"
     )
     options = parser.parse_args()
-    chosen = options.only or ["hop", "listing", "lookup"]
+    chosen = options.only or ["hop", "listing", "lookup", "storage"]
     report = Report()
     calibrate.run(report)
-    if shutil.which("sipp") is None and {"hop", "listing", "flood", "churn"} & set(chosen):
+    if shutil.which("sipp") is None and {"hop", "listing", "storage", "flood", "churn"} & set(
+        chosen
+    ):
         print("sipp is not installed: lookup alone can be measured", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="dlgmgmt-bench-") as folder:
@@ -31,6 +33,8 @@ def main() -> int:
             hop.run(report, Path(folder), calls=1000 if options.quick else 4000)
         if "listing" in chosen:
             listing.run(report, Path(folder), dialogs=2000 if options.quick else 10_000)
+        if "storage" in chosen:
+            storage.run(report, Path(folder), quick=options.quick)
         if "flood" in chosen:
             flood.run(report, Path(folder), seconds=10 if options.quick else 90)
         if "churn" in chosen:

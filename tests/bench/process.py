@@ -29,16 +29,23 @@ def free_ports(count: int) -> list[int]:
 class Daemon:
     """``dlgmgmt serve`` with one route for everything to ``target`` (a port).
 
-    prefixes: ports that users which begin so go to.
+    prefixes: ports that users which begin so go to. more: further tables of its configuration.
     """
 
-    def __init__(self, folder: Path, target: int, prefixes: dict[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        target: int,
+        prefixes: dict[str, int] | None = None,
+        *,
+        more: str = "",
+    ) -> None:
         (self.port,) = free_ports(1)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             http = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{http}/RPC"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         config = folder / "dlgmgmt.toml"
         config.write_text(
             f'[sip]\nlisten = ["udp:127.0.0.1:{self.port}"]\n'
@@ -48,7 +55,7 @@ class Daemon:
             )
             + f'[[sip.route]]\ntargets = ["sip:127.0.0.1:{target}"]\n'
             f'[mi_fifo]\nfifo_name = "{folder}/fifo"\nreply_dir = "{folder}/reply"\n'
-            f'[http]\nlisten = "127.0.0.1:{http}"\n'
+            f'[http]\nlisten = "127.0.0.1:{http}"\n' + more
         )
         with (folder / "log").open("w") as log:
             self.process = subprocess.Popen(

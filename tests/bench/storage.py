@@ -1,0 +1,157 @@
+"""Dialogs in a database: loading them, writing all at the end, and what writing each call costs."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from pathlib import Path
+
+from tests.bench.process import Daemon, Sipp, free_ports
+from tests.bench.report import Report
+from tests.crash.call import Plan
+from tests.crash.traffic import Traffic
+from tests.db.harness.servers import SERVERS, Server, missing
+from tests.db.harness.stage import Stage
+from tests.sip.harness.daemon import poll
+
+HASH_SIZE = 4096
+RATE = 200
+TALK = 1000
+"""ms: a call that ends sooner than a commit interval would never be written."""
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def run(report: Report, folder: Path, *, quick: bool) -> None:
+    """Measure and print."""
+    many, some = (20_000, 2000) if quick else (100_000, 10_000)
+    _load(report, folder / "load", folder / "many.sqlite", many)
+    _dump(report, folder / "dump", some)
+    calls = 1000 if quick else 4000
+    for name, kind in SERVERS.items():
+        if why := missing(name):
+            report.note(f"storage: {name}", why)
+            continue
+        with kind(megabytes=0) as server:
+            _real_time(report, folder / f"real-{server.name}", server, calls)
+
+
+def _plain(folder: Path, path: Path, mode: int) -> Stage:
+    return Stage(folder, f"sqlite:///{path}", mode, ims={"hash_size": HASH_SIZE}, script="")
+
+
+def _cpu(stage: Stage) -> float:
+    fields = Path(f"/proc/{stage.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _load(report: Report, folder: Path, path: Path, count: int) -> None:
+    """CPU of a start with so many dialogs, less that of a start without."""
+    stage = _plain(folder, path, 1)
+    own, all_ = [], []
+    for _ in range(3):
+        path.unlink(missing_ok=True)
+        stage.start()
+        stage.wait_loaded()
+        own.append(_cpu(stage))
+        if len(own) == 3:
+            _one_call(stage)
+        stage.stop()
+    stage.multiply(count - 1, HASH_SIZE)
+    for _ in range(3):
+        began = time.monotonic()
+        stage.start()
+        status = stage.wait_loaded()
+        took = time.monotonic() - began
+        all_.append(_cpu(stage))
+        loaded = int(status["loaded"])
+        stage.stop()
+        report.note(f"storage: start with {count} dialogs", f"{took:.1f} s, {loaded} loaded")
+    report.note("storage: daemon CPU of a start without", f"{statistics.median(own):.2f} s")
+    cost = statistics.median(all_) - statistics.median(own)
+    report.figure(f"storage: daemon CPU to load {count} dialogs", cost, "s", 3 * count / 1e5)
+
+
+def _dump(report: Report, folder: Path, count: int) -> None:
+    """SIGTERM in mode 3 with so many dialogs, until the process is gone."""
+    path = folder / "dialogs.sqlite"
+    stage = _plain(folder, path, 3)
+    stage.start()
+    _one_call(stage)
+    stage.stop()
+    stage.multiply(count - 1, HASH_SIZE)
+    took = []
+    for _ in range(3):
+        stage.start()
+        stage.wait_loaded()
+        began = time.monotonic()
+        stage.stop()
+        took.append(time.monotonic() - began)
+        rows = stage.rows()["dialog_in"]
+        if rows != count:
+            report.note("storage: WRONG", f"{rows} rows after the dump of {count} dialogs")
+    report.figure(
+        f"storage: shutdown that dumps {count} dialogs", max(took), "s", 2 * count / 10_000
+    )
+
+
+def _one_call(stage: Stage) -> None:
+    """A call that stays, so that the database has the rows of one."""
+    with Traffic(stage.address) as phones:
+        call = phones.place(Plan(stay=math.inf))
+        poll(lambda: call.phase == "up", 10, lambda: f"{phones.failures}")
+        phones.settle()
+
+
+def _real_time(report: Report, folder: Path, server: Server, calls: int) -> None:
+    """The same load on a daemon without and one with a database, in turns."""
+    folder.mkdir(parents=True)
+    uas_port, uac_port = free_ports(2)
+    uas = Sipp(folder, "-sn", "uas", "-p", str(uas_port))
+    daemons = [
+        Daemon(
+            folder / f"mode{mode}",
+            uas_port,
+            more=f'[ims_dialog]\ndb_mode = {mode}\ndb_url = "{server.url}"\n',
+        )
+        for mode in (0, 1)
+    ]
+    costs: list[list[float]] = [[], []]
+    failed = 0
+    try:
+        for turn in range(4):
+            for daemon, found in zip(daemons, costs, strict=True):
+                before = daemon.cpu()
+                failed += _calls(folder, daemon, uac_port, 400 if turn == 0 else calls) != 0
+                # What is written after the last call belongs to it.
+                time.sleep(0.5)
+                if turn:  # the first one warms up
+                    found.append((daemon.cpu() - before) / calls)
+    finally:
+        for daemon in daemons:
+            daemon.stop()
+        uas.stop()
+    without, real = (statistics.median(found) for found in costs)
+    report.note(
+        f"storage: CPU per call without, with {server.name}",
+        f"{without * 1e6:.0f}, {real * 1e6:.0f} us"
+        + (f"; {failed} runs of sipp FAILED" if failed else ""),
+    )
+    name = f"storage: CPU of mode 1 over mode 0, {server.name}"
+    if server.name == "sqlite":
+        report.figure(name, real / without, "", 1.25)
+    else:
+        report.note(name, f"{real / without:9.2f}")
+
+
+def _calls(folder: Path, daemon: Daemon, port: int, calls: int) -> int:
+    uac = Sipp(
+        folder, "-sn", "uac", f"127.0.0.1:{daemon.port}", "-s", "2000", "-p", str(port),
+        "-r", str(RATE), "-m", str(calls), "-d", str(TALK),
+    )  # fmt: skip
+    try:
+        return uac.wait(calls / RATE + 60)
+    finally:
+        uac.stop()
