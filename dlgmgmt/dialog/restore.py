@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dlgmgmt.dialog.cseq import MAX_CSEQ, Shift, Shifts
+from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.dialog.events import EventType
-from dlgmgmt.dialog.init import DialogInit
 from dlgmgmt.dialog.model import MAX_LEGS, Dialog, Entry, OutLeg
 from dlgmgmt.dialog.record import LOADED, DialogRecord, LegRecord, directions
 from dlgmgmt.dialog.states import ANSWERED, STATE_NAMES, State
@@ -136,58 +136,83 @@ def _shares_leg(known: Dialog, record: DialogRecord) -> bool:
 
 
 def _dialog(entry: Entry, h_id: int, record: DialogRecord) -> Dialog:
-    # As in Dialog.view(): tuple.__new__ spares a call with ten arguments.
-    fields = (
-        record.callid,
-        record.from_tag,
-        record.from_uri,
-        record.to_uri,
-        record.req_uri,
-        record.first_req_cseq,
-        record.caller_contact,
-        record.caller_route_set,
-        record.caller_bind_addr,
-        record.lifetime,
-    )
-    dialog = Dialog(entry, h_id, tuple.__new__(DialogInit, fields), record.init_ts)
-    dialog.start_ts = record.start_ts
-    dialog.sflags = record.sflags
-    dialog.dflags = record.dflags
-    dialog.timeout_bye = record.timeout_bye
-    dialog.timeout_noreset = record.timeout_noreset
-    dialog.keepalive = record.keepalive
-    dialog.fix_contact = record.fix_contact
-    dialog.toroute = record.toroute
-    dialog.variables = record.variables
-    if record.history:
-        dialog.history = list(record.history)
+    """Each field is set once: a start makes dialogs by the hundred thousand."""
+    dialog = Dialog.__new__(Dialog)
+    (
+        _,
+        _,
+        _,
+        _,
+        dialog.callid,
+        dialog.from_tag,
+        dialog.from_uri,
+        dialog.to_uri,
+        dialog.req_uri,
+        dialog.first_req_cseq,
+        dialog.caller_contact,
+        dialog.caller_route_set,
+        dialog.caller_bind_addr,
+        dialog.lifetime,
+        dialog.init_ts,
+        dialog.start_ts,
+        _,
+        _,
+        dialog.sflags,
+        dialog.dflags,
+        dialog.timeout_bye,
+        dialog.timeout_noreset,
+        dialog.keepalive,
+        dialog.fix_contact,
+        dialog.toroute,
+        _,
+        dialog.variables,
+        history,
+        _,
+    ) = record
+    dialog.entry = entry
+    dialog.h_id = h_id
+    dialog.did = encode_did(entry.index, h_id)
+    dialog.state = State.UNCONFIRMED
+    dialog.end_ts = dialog.timeout = dialog.session_ts = dialog.holds = 0
+    dialog.removed = dialog.dirty = False
+    dialog.timer = dialog.limit = None
+    dialog.legs = {}
+    dialog.history = list(history)
+    dialog.profiles = ()
+    dialog.snapshot = dialog.termination = dialog.transaction = dialog.stored = None
     return dialog
 
 
 def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> OutLeg:
     """offset: what to add to Unix seconds to get the monotonic clock."""
-    leg = OutLeg(
-        table.hash_of(record.to_tag),
-        record.branch,
-        record.to_uri,
-        record.to_tag,
-        record.caller_cseq,
-    )
-    leg.callee_cseq = record.callee_cseq
-    leg.callee_cseq_seen = record.callee_cseq_seen
-    leg.callee_contact = record.callee_contact
-    leg.callee_route_set = record.callee_route_set
-    leg.callee_bind_addr = record.callee_bind_addr
+    leg = OutLeg.__new__(OutLeg)
+    (
+        to_tag,
+        leg.to_uri,
+        leg.branch,
+        leg.caller_cseq,
+        leg.callee_cseq,
+        leg.callee_cseq_seen,
+        leg.callee_contact,
+        leg.callee_route_set,
+        leg.callee_bind_addr,
+        acked,
+        confirmed_at,
+        session_end,
+        leg.dflags,
+        leg.moved_by,
+        referred,
+        _,
+    ) = record
+    leg.to_tag = to_tag
+    leg.h_entry = table.hash_of(to_tag)
     leg.confirmed = True
-    leg.acked = record.acked
+    leg.acked = acked
     # Once it is acknowledged, this only says since when keep-alives are due.
-    leg.confirmed_at = now if record.acked else record.confirmed_at + offset
-    if record.session_end:
-        leg.session_end = record.session_end + offset
-    leg.dflags = record.dflags
-    leg.moved_by = record.moved_by
-    if record.referred:
-        leg.referred = directions(record.referred)
+    leg.confirmed_at = now if acked else confirmed_at + offset
+    leg.session_end = session_end + offset if session_end else 0.0
+    leg.referred = directions(referred) if referred else ()
+    leg.shifts = leg.probes = None
     if record.shifts is not None:
         try:
             leg.shifts = Shifts(*map(Shift.restored, record.shifts))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dlgmgmt.dialog.events import EventType
-from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.dialog.record import LOADED, DialogRecord
 from dlgmgmt.dialog.restore import RestoreError, restore
 from dlgmgmt.dialog.states import State
@@ -35,6 +35,15 @@ def test_a_plain_call() -> None:
     assert order is not None
     assert [side.method for side in order.sides] == ["BYE", "BYE"]
     assert order.reason == "dialog_timeout"
+
+
+def test_it_has_every_field_that_a_dialog_has() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    done = restore(Next(core).table, record(dialog)).dialog
+    assert [name for name in Dialog.__slots__ if not hasattr(done, name)] == []
+    (leg,) = done.legs.values()
+    assert [name for name in OutLeg.__slots__ if not hasattr(leg, name)] == []
 
 
 def test_it_is_found_and_hung_up_as_before() -> None:
