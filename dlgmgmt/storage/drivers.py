@@ -174,8 +174,10 @@ def _watched() -> Any:
                     poll.register(fileno, _POLLED[int(wanted)])
                     ready = poll.poll(self.silence * 1000)
                     if not ready:
+                        waited, self.silence = self.silence, 0.0
+                        # What the driver does to end a pipeline is not waited for again.
                         raise psycopg.OperationalError(
-                            f"the server has not answered for {self.silence:g} seconds"
+                            f"the server has not answered for {waited:g} seconds"
                         )
                     events = ready[0][1]
                     state = 0

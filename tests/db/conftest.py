@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.db.harness.databases import database, make
 from tests.db.harness.fixtures import exchange, start
 from tests.db.harness.servers import SERVERS, Server, missing
 
-__all__ = ["database_url", "exchange", "server", "start"]
+__all__ = ["database", "database_url", "exchange", "make", "server", "start"]
 
 
 @pytest.fixture(scope="session")

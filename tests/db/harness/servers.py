@@ -439,6 +439,12 @@ def servers_at_hand(folder: Path | None = None) -> list[Server]:
     ]
 
 
+def _listens(path: Path) -> bool:
+    """Asked before the driver is, which leaves its socket open when nobody does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

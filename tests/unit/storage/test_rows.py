@@ -133,7 +133,7 @@ def test_route_sets_as_anybody_writes_them(text: str, routes: tuple[str, ...]) -
 
 def kamailio() -> StoredDialog:
     """What ims_dialog 5.6 writes: no did, and nothing in columns that it does not have."""
-    own_in = dict.fromkeys(
+    own_in: dict[str, Any] = dict.fromkeys(
         (
             "owner",
             "did",
@@ -146,7 +146,7 @@ def kamailio() -> StoredDialog:
             "xdata",
         )
     )
-    own_out = dict.fromkeys(
+    own_out: dict[str, Any] = dict.fromkeys(
         ("owner", "did", "leg_no", "branch", "acked", "callee_cseq_seen", "dflags", "confirmed_at")
     )
     return changed_leg(changed(stored(record()), **own_in), **own_out, session_end=None)

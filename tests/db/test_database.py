@@ -1,0 +1,170 @@
+"""Writing, reading and locking, on each of the servers in the same way."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from dlgmgmt.storage import locks, migrate
+from dlgmgmt.storage.database import Database, WriteBatch
+from dlgmgmt.storage.errors import OwnerTaken, RowsRefused, SchemaError
+from dlgmgmt.storage.rows import record_from
+from tests.db.harness.databases import OWNER, Make, batch, columns, key, read
+from tests.db.harness.servers import Server
+from tests.unit.storage.records import HOSTILE, leg, record, rich
+
+
+def test_what_is_written_is_read(database: Database) -> None:
+    dialogs = [record(1), rich(), record(5000, variables=(("a", "1"), ("b", "2")))]
+    database.write(batch(*dialogs))
+    assert read(database) == dialogs
+    assert database.count(OWNER) == 3
+    assert database.owners() == [(OWNER, 3)]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_comes_back(database: Database, text: str) -> None:
+    dialog = record(
+        callid=text, from_tag=text, from_uri=text, req_uri=text, caller_contact=text,
+        caller_route_set=(text,), profiles=((text, text),), variables=((text, text), ("a", "b")),
+        legs=(leg(to_tag=text, callee_contact=text, callee_route_set=(text,)),),
+    )  # fmt: skip
+    database.write(batch(dialog, record(2)))
+    assert read(database) == [dialog, record(2)]
+
+
+def test_a_row_that_is_there_is_replaced(database: Database) -> None:
+    before = rich()
+    database.write(batch(before))
+    after = before._replace(
+        state=4, timeout=0, toroute="", profiles=(), variables=(("new", "1"),), legs=(leg(9),)
+    )
+    changed = batch(after)
+    changed.legs_beyond = [(after.h_entry, after.h_id, 1)]
+    database.write(changed)
+    assert read(database) == [after]
+
+
+def test_all_of_a_dialog_is_deleted_and_nothing_else(
+    make: Make, database: Database, server: Server
+) -> None:
+    dialogs = [record(number, variables=(("a", "1"),)) for number in range(300)]
+    other = make("other")
+    other.open()
+    other.write(batch(*dialogs, owner="other"))
+    database.write(batch(*dialogs))
+    gone = dialogs[:299]
+    # One that is not there is no mistake: an attempt that seemed to fail may have deleted it.
+    database.write(WriteBatch(deletes=[*map(key, gone), (OWNER, 4000, 77)]))
+    assert read(database) == dialogs[299:]
+    assert read(other, "other") == dialogs
+    url = database.settings.url
+    for table in ("dialog_out", "dialog_vars"):
+        found = server.query(url, f"SELECT owner, COUNT(*) FROM {table} GROUP BY owner ORDER BY 1")
+        assert [tuple(row) for row in found] == [(OWNER, 1), ("other", 300)]
+
+
+def test_deleted_and_written_anew_in_one_transaction(database: Database) -> None:
+    database.write(batch(rich()))
+    again = record(2, callid="another call")
+    changed = batch(again)
+    changed.deletes = [key(rich())]
+    database.write(changed)
+    assert read(database) == [again]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100, 0])
+def test_pages(database: Database, rows: int) -> None:
+    dialogs = [
+        record(number, legs=tuple(leg(n) for n in range(1 + number % 3)), variables=variables)
+        for number, variables in enumerate([(), (("a", "1"),), (("b", "2"), ("a", "1"))] * 8)
+    ]
+    database.write(batch(*dialogs))
+    pages = list(database.read(OWNER, rows))
+    assert [record_from(dialog) for page in pages for dialog in page] == dialogs
+    assert {len(page) for page in pages[:-1]} <= {rows}
+    third = pages[0][0].in_id + 2
+    assert [len(p) for p in database.read(OWNER, 0, after=third)] == [len(dialogs) - 3]
+
+
+def test_rows_that_come_while_it_is_read_are_left_out(database: Database) -> None:
+    database.write(batch(*map(record, range(10))))
+    pages = database.read(OWNER, 4)
+    found = next(pages)
+    database.write(batch(record(11)))
+    found += [dialog for page in pages for dialog in page]
+    assert [record_from(dialog) for dialog in found] == [record(number) for number in range(10)]
+
+
+def test_ids_name_the_rows(database: Database, server: Server) -> None:
+    database.write(batch(rich()))
+    ((dialog,),) = database.read(OWNER, 0)
+    url = database.settings.url
+    assert columns(server, url, "SELECT id FROM dialog_in") == [dialog.in_id]
+    assert sorted(columns(server, url, "SELECT id FROM dialog_out")) == dialog.out_ids
+    assert sorted(columns(server, url, "SELECT id FROM dialog_vars")) == dialog.var_ids
+    ids = {"dialog_in": [dialog.in_id], "dialog_out": dialog.out_ids, "dialog_vars": dialog.var_ids}
+    database.write(WriteBatch(row_ids=ids))
+    for table in ids:
+        assert columns(server, url, f"SELECT id FROM {table}") == []
+
+
+def test_nothing_is_written_of_a_batch_with_a_row_that_is_refused(database: Database) -> None:
+    database.write(batch(record(1)))
+    broken = batch(record(2), record(3))
+    broken.dialogs[1] = (*broken.dialogs[1][:1], 2**70, *broken.dialogs[1][2:])
+    with pytest.raises(RowsRefused):
+        database.write(broken)
+    assert read(database) == [record(1)]
+    database.write(batch(record(2)))
+    assert read(database) == [record(1), record(2)]
+    assert database.reconnects == 0
+
+
+def test_one_daemon_for_each_owner(
+    make: Make, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "WAIT", 0.2)
+    again = make()
+    with pytest.raises(OwnerTaken, match="rows of owner 'dlgmgmt' belong to a daemon that is run"):
+        again.open()
+    other = make("other")
+    other.open()
+    with pytest.raises(OwnerTaken), other.take_owner(OWNER):
+        pass
+    # The loader of the same daemon needs no lock.
+    reader = make(lock=False)
+    reader.open()
+    database.write(batch(record(1)))
+    assert read(reader) == [record(1)]
+    database.close()
+    with other.take_owner(OWNER), pytest.raises(OwnerTaken):
+        again.open()
+    again.open()
+
+
+def test_two_daemons_make_the_tables_at_once(make: Make) -> None:
+    errors: list[BaseException] = []
+
+    def start(database: Database) -> None:
+        try:
+            database.open()
+        except BaseException as error:  # noqa: BLE001 - shown below
+            errors.append(error)
+
+    databases = [make(f"owner{number}") for number in range(4)]
+    threads = [threading.Thread(target=start, args=(database,)) for database in databases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert [database.count(None) for database in databases] == [0] * 4
+
+
+def test_a_newer_database_is_refused(database: Database, make: Make, server: Server) -> None:
+    sql = f"UPDATE {migrate.VERSION_TABLE} SET version_num = '9999'"
+    server.query(database.settings.url, sql)
+    with pytest.raises(SchemaError, match="a newer dlgmgmt has been here"):
+        make("other").open()
