@@ -6,6 +6,7 @@ import ast
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,18 +77,18 @@ def test_migrations_make_what_the_program_uses(tmp_path: Path) -> None:
 def test_kamailio_finds_its_versions(tmp_path: Path) -> None:
     path = tmp_path / "d.sqlite"
     migrate.upgrade(target(path))
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         rows = connection.execute("SELECT * FROM version ORDER BY table_name").fetchall()
     assert rows == [("dialog_in", 7), ("dialog_out", 7), ("dialog_vars", 7)]
 
 
 def test_a_database_of_kamailios_dialog_module_keeps_its_versions(tmp_path: Path) -> None:
     path = tmp_path / "d.sqlite"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE version (table_name VARCHAR(32), table_version INTEGER)")
         connection.execute("INSERT INTO version VALUES ('dialog_vars', 1), ('dialog', 7)")
     migrate.upgrade(target(path))
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         rows = set(connection.execute("SELECT * FROM version"))
     assert rows == {("dialog_vars", 1), ("dialog", 7), ("dialog_in", 7), ("dialog_out", 7)}
 
@@ -95,7 +96,7 @@ def test_a_database_of_kamailios_dialog_module_keeps_its_versions(tmp_path: Path
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "d.sqlite"
     migrate.upgrade(target(path))
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"UPDATE {migrate.VERSION_TABLE} SET version_num = '9999'")
     for work in (Database(settings_of(path)).open, lambda: migrate.upgrade(target(path))):
         with pytest.raises(SchemaError, match=r"version '9999'.*a newer dlgmgmt has been here"):
@@ -123,11 +124,11 @@ def test_more_than_an_addition_is_left_to_the_operator(
 
 def test_a_table_that_is_none_of_kamailios(tmp_path: Path) -> None:
     path = tmp_path / "d.sqlite"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE dialog_out (something TEXT)")
     with pytest.raises(SchemaError, match="dialog_out has no column id"):
         migrate.upgrade(target(path))
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
     assert tables == [("dialog_out",)], "all of a migration or nothing"
 
@@ -153,7 +154,7 @@ def test_the_file_is_for_the_daemon_alone(tmp_path: Path) -> None:
     for found in path.parent.iterdir():
         assert stat.S_IMODE(found.stat().st_mode) == 0o600, found
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
 
