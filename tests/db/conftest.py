@@ -10,7 +10,7 @@ from tests.db.harness.databases import database, make
 from tests.db.harness.fixtures import exchange, start
 from tests.db.harness.servers import SERVERS, Server, missing
 
-__all__ = ["database", "database_url", "exchange", "make", "server", "start"]
+__all__ = ["database", "database_url", "exchange", "make", "running", "server", "start"]
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +40,23 @@ def server(request: pytest.FixtureRequest, _servers: Callable[[str], Server]) ->
     server.free()
     server.resume()
     server.start()
+
+
+@pytest.fixture
+def running(_servers: Callable[[str], Server]) -> Iterator[Callable[[str], Server]]:
+    """Gets servers by their names, for tests of several at once."""
+    used: list[Server] = []
+
+    def get(name: str) -> Server:
+        used.append(_servers(name))
+        used[-1].start()
+        return used[-1]
+
+    yield get
+    for server in used:
+        server.free()
+        server.resume()
+        server.start()
 
 
 @pytest.fixture

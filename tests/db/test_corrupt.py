@@ -59,11 +59,11 @@ def test_each_spoiled_row_is_skipped_with_one_line(start: Start, exchange: Place
     for table, ways in spoiled.items():
         for name, (change, _) in ways.items():
             where = of(before[f"{name}@db"])
-            (((ids[name],), *_),) = stage.sql(f"SELECT id FROM {table} {where}")  # noqa: S608
-            statements.append(f"UPDATE {table} SET {change} {where}")  # noqa: S608
+            (((ids[name],), *_),) = stage.sql(f"SELECT id FROM {table} {where}")
+            statements.append(f"UPDATE {table} SET {change} {where}")
     statements += [
-        f"DELETE FROM dialog_out {of(before['no-legs@db'])}",  # noqa: S608
-        f"UPDATE dialog_in SET state = 2 {of(before['ringing@db'])}",  # noqa: S608
+        f"DELETE FROM dialog_out {of(before['no-legs@db'])}",
+        f"UPDATE dialog_in SET state = 2 {of(before['ringing@db'])}",
         *_twice(stage, before["twice@db"]),
     ]
     stage.sql(*statements)
@@ -100,7 +100,7 @@ def _twice(stage: Stage, item: dict[str, Any]) -> Iterator[str]:
         columns = [name for name in stage.columns(table) if name != "id"]
         names = ", ".join(columns)
         values = names.replace("hash_id", f"{item['h_id'] + 1000}")
-        yield f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} {of(item)}"  # noqa: S608
+        yield f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} {of(item)}"
 
 
 @ON_SQLITE

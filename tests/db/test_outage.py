@@ -7,63 +7,66 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.crash.faults import faults_of
-from tests.crash.outage import Order, outage
+from tests.crash.outage import Order, Outcome, outage
 from tests.db.harness.calls import SCRIPT, Exchange
-from tests.db.harness.servers import Server, SqliteFile
+from tests.db.harness.servers import SERVERS, Server, SqliteFile
 from tests.db.harness.stage import Stage, differences
 from tests.sip.harness.daemon import ROOT
 
 Start = Callable[..., Stage]
 Place = Callable[[Stage], Exchange]
 
-SHORT = Order(seconds=2.5, rate=40.0, sample=5)
+Running = Callable[[str], Server]
+
+SHORT = Order(seconds=2.5, rate=20.0, sample=5)
+
+ON_SQLITE = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 
 
-def check(folder: Path, server: Server, fault: str) -> None:
-    url = server.new_database()
-    outcome = outage(folder, url, faults_of(server, url)[fault], SHORT)
-    assert outcome.errors == [], str(outcome)
-    assert outcome.compared > 5
-    assert outcome.killed == SHORT.sample
-    assert outcome.calls > 100
+def at_once(folder: Path, faults: dict[str, str], servers: dict[str, Server]) -> None:
+    """An outage of each server, side by side: they mostly wait."""
+
+    def run(name: str) -> Outcome:
+        server = servers[name]
+        url = server.new_database()
+        return outage(folder / name, url, faults_of(server, url)[faults[name]], SHORT)
+
+    with ThreadPoolExecutor(len(servers)) as pool:
+        outcomes = list(pool.map(run, servers))
+    for name, outcome in zip(servers, outcomes, strict=True):
+        assert outcome.errors == [], f"{name}: {outcome}"
+        assert outcome.compared > 5
+        assert outcome.killed == SHORT.sample
+        assert outcome.calls > 40
 
 
-def test_the_server_is_silent(server: Server, tmp_path: Path) -> None:
+def test_the_server_is_silent(running: Running, tmp_path: Path) -> None:
     """SIGSTOP; for SQLite, another program that keeps its lock."""
-    check(tmp_path, server, "paused")
+    servers = {name: running(name) for name in SERVERS}
+    at_once(tmp_path, dict.fromkeys(SERVERS, "paused"), servers)
 
 
-@pytest.mark.parametrize("server", ["postgresql", "mariadb"], indirect=True)
-def test_the_server_is_killed_and_started_again(server: Server, tmp_path: Path) -> None:
-    check(tmp_path, server, "killed")
-
-
-@pytest.mark.parametrize("server", ["mariadb"], indirect=True)
-def test_the_server_is_stopped_for_a_while(server: Server, tmp_path: Path) -> None:
-    check(tmp_path, server, "stopped")
-
-
-@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
-def test_the_server_lets_nobody_write(server: Server, tmp_path: Path) -> None:
-    """As one that has become a replica."""
-    check(tmp_path, server, "read-only")
-
-
-def test_the_disk_is_full(tmp_path: Path) -> None:
-    server = SqliteFile(tmp_path / "server", megabytes=32)
+def test_the_server_is_killed_or_stopped_for_a_while_or_full(
+    running: Running, tmp_path: Path
+) -> None:
+    faults = {"postgresql": "killed", "mariadb": "stopped"}
+    servers = {name: running(name) for name in faults}
+    file = SqliteFile(tmp_path / "server", megabytes=32)
     try:
-        if not server.can_fill:
-            pytest.skip("NO DISK WAS FULL: only root may mount one of its own")
-        check(tmp_path / "daemon", server, "full")
+        if file.can_fill:  # only root may mount a disk of its own
+            servers["sqlite"], faults["sqlite"] = file, "full"
+        at_once(tmp_path, faults, servers)
     finally:
-        server.close()
+        file.close()
 
 
+@ON_SQLITE
 def test_what_cannot_be_written_at_the_end_is_in_a_file(
     server: Server, start: Start, exchange: Place
 ) -> None:

@@ -269,7 +269,7 @@ def _confirmed(database: Path, module: str) -> int:
     table, state = ("dialog_in", 4) if module == IMS else ("dialog", 4)
     connection = sqlite3.connect(database)
     try:
-        query = f"SELECT count(*) FROM {table} WHERE state = ?"  # noqa: S608 - two fixed names
+        query = f"SELECT count(*) FROM {table} WHERE state = ?"
         (count,) = connection.execute(query, (state,)).fetchone()
     finally:
         connection.close()
