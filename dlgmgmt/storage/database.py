@@ -28,6 +28,9 @@ __all__ = ["Database", "Key", "Row", "StoredDialog", "WriteBatch"]
 _IDLE: Final = 20.0
 """Seconds after which a connection is tried before it is used: something may have cut it."""
 
+_MAPPED: Final = 2**32
+"""Bytes of a file that a reader has before it, instead of asking for each page."""
+
 _SIZES: Final = (128, 16, 1)
 """Keys of one DELETE on MariaDB."""
 
@@ -245,6 +248,9 @@ class Database:
         try:
             if self.lock:
                 self._locks.take(connection, self.settings.owner)
+            elif self._target.kind == SQLITE:
+                # It reads all there is, and for a short time.
+                connection.cursor().execute(f"PRAGMA mmap_size = {_MAPPED}")
         except BaseException:
             with suppress(Exception):
                 connection.close()
