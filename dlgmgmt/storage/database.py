@@ -28,6 +28,9 @@ __all__ = ["Database", "Key", "Row", "StoredDialog", "WriteBatch"]
 _IDLE: Final = 20.0
 """Seconds after which a connection is tried before it is used: something may have cut it."""
 
+_NOBODY: Final = ""
+"""What is locked for rows without an owner; no daemon is called so."""
+
 _MAPPED: Final = 2**32
 """Bytes of a file that a reader has before it, instead of asking for each page."""
 
@@ -146,17 +149,19 @@ class Database:
 
         If the connection is lost meanwhile, so is the lock: the next call fails then.
         """
-        if owner is None or (self.lock and owner == self.settings.owner):
+        if self.lock and owner == self.settings.owner:
             yield
             return
+        # Two daemons that start at once both find the rows that have no owner.
+        name = owner if owner is not None else _NOBODY
         connection = self._ready()
-        self._guarded(lambda: self._locks.take(connection, owner))
+        self._guarded(lambda: self._locks.take(connection, name))
         try:
             yield
         finally:
             if connection is self._connection:
                 with suppress(StorageError):
-                    self._guarded(lambda: self._locks.release(connection, owner))
+                    self._guarded(lambda: self._locks.release(connection, name))
 
     def _write(self, cursor: DBAPICursor, batch: WriteBatch) -> None:
         known = self._statements

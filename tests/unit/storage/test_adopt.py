@@ -1,7 +1,5 @@
 """Rows of others: of a daemon that is gone, and of Kamailio, which names no owner."""
 
-# ruff: noqa: S608 - all that stands in these statements is the tests' own
-
 from __future__ import annotations
 
 import logging
@@ -9,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dlgmgmt.storage import locks
+from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import OwnerTaken, StorageError
 from tests.unit.storage.daemon import (
     OWNER,
@@ -19,6 +19,7 @@ from tests.unit.storage.daemon import (
     record,
     rows,
     running,
+    settings_in,
     sql,
     store,
 )
@@ -89,7 +90,8 @@ def test_a_crash_while_adopting_leaves_each_call_once(tmp_path: Path, pages: int
 
 
 def test_early_late_and_corrupt_rows_of_another_daemon(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     store(
         tmp_path,
@@ -107,7 +109,8 @@ def test_early_late_and_corrupt_rows_of_another_daemon(
 
 
 def test_a_call_that_both_have_is_not_adopted(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     store(tmp_path, record(1), record(2))
     store(tmp_path, record(1), record(3), owner="other")
@@ -207,8 +210,23 @@ def test_rows_without_owner_that_come_later_are_adopted_by_command(tmp_path: Pat
     assert rows(tmp_path) == {OWNER: 2}
 
 
+def test_rows_without_owner_are_taken_over_by_one_daemon_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "WAIT", 0.1)
+    _kamailio(tmp_path, 1, 2)
+    first = Database(settings_in(tmp_path, owner="first"), lock=False)
+    with first.take_owner(None), running(tmp_path) as daemon:
+        assert daemon.listing() == {}
+        assert rows(tmp_path) == {None: 2}
+    first.close()
+    with running(tmp_path) as daemon:
+        assert len(daemon.listing()) == 2
+
+
 def test_late_rows_without_owner_are_purged_or_ended(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     _kamailio(tmp_path, 1, 2, 3)
     sql(tmp_path, "UPDATE dialog_in SET timeout = start_time + 100 WHERE callid = 'kam-2'")
