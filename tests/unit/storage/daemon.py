@@ -1,7 +1,5 @@
 """A daemon without SIP: its table and its storage on a real SQLite file, killed or stopped."""
 
-# ruff: noqa: S608 - all that stands in these statements is the tests' own
-
 from __future__ import annotations
 
 import os

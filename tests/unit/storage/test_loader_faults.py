@@ -1,7 +1,5 @@
 """Rows that are no dialogs: each skipped with a line, left where it is, and the rest loaded."""
 
-# ruff: noqa: S608 - all that stands in these statements is the tests' own
-
 from __future__ import annotations
 
 import logging
