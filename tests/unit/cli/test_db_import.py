@@ -90,7 +90,7 @@ def test_in_kamailios_own_database_its_rows_give_way(shelf: Shelf) -> None:
     assert "3 calls imported; left out: 0 early, 1 ended" in out
     with closing(sqlite3.connect(shelf.path)) as connection:
         for table, count in (("dialog_in", 3), ("dialog_out", 4), ("dialog_vars", 2)):
-            owners = connection.execute(f"SELECT owner FROM {table}").fetchall()  # noqa: S608
+            owners = connection.execute(f"SELECT owner FROM {table}").fetchall()
             assert owners == [("dlgmgmt",)] * count
     assert [record.callid for record in shelf.there()] == CALLS[:3]
 

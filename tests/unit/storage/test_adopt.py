@@ -90,8 +90,7 @@ def test_a_crash_while_adopting_leaves_each_call_once(tmp_path: Path, pages: int
 
 
 def test_early_late_and_corrupt_rows_of_another_daemon(
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store(
         tmp_path,
@@ -109,8 +108,7 @@ def test_early_late_and_corrupt_rows_of_another_daemon(
 
 
 def test_a_call_that_both_have_is_not_adopted(
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store(tmp_path, record(1), record(2))
     store(tmp_path, record(1), record(3), owner="other")
@@ -225,8 +223,7 @@ def test_rows_without_owner_are_taken_over_by_one_daemon_at_a_time(
 
 
 def test_late_rows_without_owner_are_purged_or_ended(
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     _kamailio(tmp_path, 1, 2, 3)
     sql(tmp_path, "UPDATE dialog_in SET timeout = start_time + 100 WHERE callid = 'kam-2'")

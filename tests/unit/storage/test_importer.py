@@ -73,7 +73,7 @@ def test_which_module_has_written_is_told_by_the_tables(make: Make, kind: str) -
 def test_a_route_set_is_split(make: Make, kind: str) -> None:
     table = "dialog" if kind == "dialog" else "dialog_in"
     route = '<sip:a;lr>, "x, y" <sip:b;lr>'
-    path = make(kind, f"UPDATE {table} SET caller_route_set = '{route}' WHERE id = 1")  # noqa: S608
+    path = make(kind, f"UPDATE {table} SET caller_route_set = '{route}' WHERE id = 1")
     record = read(kind, path)[0]["plain"].record
     assert record.caller_route_set == ("<sip:a;lr>", '"x, y" <sip:b;lr>')
 
@@ -81,7 +81,7 @@ def test_a_route_set_is_split(make: Make, kind: str) -> None:
 @pytest.mark.parametrize("kind", READERS)
 def test_bytes_that_are_no_utf_8_come_as_they_are(make: Make, kind: str) -> None:
     table = "dialog" if kind == "dialog" else "dialog_in"
-    path = make(kind, f"UPDATE {table} SET from_uri = CAST(x'7369703aff' AS TEXT) WHERE id = 1")  # noqa: S608
+    path = make(kind, f"UPDATE {table} SET from_uri = CAST(x'7369703aff' AS TEXT) WHERE id = 1")
     assert read(kind, path)[0]["plain"].record.from_uri == "sip:\udcff"
 
 
@@ -106,13 +106,13 @@ def test_a_row_that_is_wrong_is_named_and_the_others_are_read(
     make: Make, kind: str, change: str, said: str
 ) -> None:
     table = "dialog" if kind == "dialog" else "dialog_in"
-    relaxed = f"CREATE TABLE t AS SELECT * FROM {table}"  # noqa: S608 - no NOT NULL in it
+    relaxed = f"CREATE TABLE t AS SELECT * FROM {table}"
     path = make(
         kind,
         relaxed,
         f"DROP TABLE {table}",
         f"ALTER TABLE t RENAME TO {table}",
-        f"UPDATE {table} SET {change} WHERE id = 4",  # noqa: S608
+        f"UPDATE {table} SET {change} WHERE id = 4",
     )
     calls, found = read(kind, path)
     assert tuple(calls) == ("plain", "rich", "fork")
@@ -128,7 +128,7 @@ def test_variables_of_no_dialog_are_named(make: Make, kind: str) -> None:
 @pytest.mark.parametrize("kind", READERS)
 def test_a_call_without_a_timer_gets_the_default(make: Make, kind: str) -> None:
     table = "dialog" if kind == "dialog" else "dialog_in"
-    path = make(kind, f"UPDATE {table} SET timeout = 4711 WHERE id = 1")  # noqa: S608
+    path = make(kind, f"UPDATE {table} SET timeout = 4711 WHERE id = 1")
     record = read(kind, path)[0]["plain"].record
     assert record.timeout == NOW + DEFAULT_LIFETIME
     assert record.lifetime == DEFAULT_LIFETIME

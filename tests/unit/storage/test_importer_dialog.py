@@ -36,7 +36,7 @@ def test_what_the_modules_flags_mean(make: Make) -> None:
     ],
 )
 def test_each_of_the_modules_flags(make: Make, iflags: int, said: tuple[bool, bool, int]) -> None:
-    path = make("dialog", f"UPDATE dialog SET iflags = {iflags} WHERE id = 1")  # noqa: S608
+    path = make("dialog", f"UPDATE dialog SET iflags = {iflags} WHERE id = 1")
     record = read("dialog", path)[0]["plain"].record
     assert (record.timeout_bye, record.timeout_noreset, record.keepalive) == said
 
@@ -90,7 +90,7 @@ def test_states_of_that_module(make: Make) -> None:
     ],
 )
 def test_profiles_that_cannot_be_read(make: Make, xdata: str, said: str) -> None:
-    path = make("dialog", f"UPDATE dialog SET xdata = '{xdata}' WHERE id = 1")  # noqa: S608
+    path = make("dialog", f"UPDATE dialog SET xdata = '{xdata}' WHERE id = 1")
     assert faults("dialog", path) == [f"dialog 1: {said}"]
 
 
@@ -103,7 +103,7 @@ def test_an_xdata_without_profiles(make: Make) -> None:
     "value", ["'x'", "''", "'-1'", "'2147483648'", "'99999999999'", "'\u0661'"]
 )
 def test_a_cseq_that_is_none(make: Make, value: str) -> None:
-    path = make("dialog", f"UPDATE dialog SET callee_cseq = {value} WHERE id = 1")  # noqa: S608
+    path = make("dialog", f"UPDATE dialog SET callee_cseq = {value} WHERE id = 1")
     (fault,) = faults("dialog", path)
     assert fault.startswith("dialog 1: callee_cseq is ")
     assert fault.endswith(", which is no CSeq")
