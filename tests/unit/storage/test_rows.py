@@ -149,7 +149,7 @@ def kamailio() -> StoredDialog:
     own_out: dict[str, Any] = dict.fromkeys(
         ("owner", "did", "leg_no", "branch", "acked", "callee_cseq_seen", "dflags", "confirmed_at")
     )
-    return changed_leg(changed(stored(record()), **own_in), **own_out, session_end=None)
+    return changed_leg(changed(stored(record()), **own_in), 0, **own_out, session_end=None)
 
 
 def test_rows_of_kamailio() -> None:
