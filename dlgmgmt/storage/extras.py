@@ -83,7 +83,9 @@ def dialog_extras(
     if profiles:
         extras["profiles"] = [[_packed(n), None if v is None else _packed(v)] for n, v in profiles]
     if history:
-        extras["history"] = [[e.branch, _packed(e.to_tag), e.code, e.cause] for e in history]
+        extras["history"] = [
+            [e.branch, _packed(e.to_tag), e.code, _packed(e.cause)] for e in history
+        ]
     if variables:
         extras["variables"] = [[_packed(name), _packed(value)] for name, value in variables]
     return _written(extras, texts, routes)

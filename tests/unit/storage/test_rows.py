@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from dlgmgmt.dialog.record import DialogRecord
+from dlgmgmt.dialog.views import EndedLeg
 from dlgmgmt.storage.batch import Row
 from dlgmgmt.storage.errors import RowFault
 from dlgmgmt.storage.extras import split_routes
@@ -80,6 +81,7 @@ def test_hostile_text_in_every_place(text: str) -> None:
         callid=text, from_tag=text, from_uri=text, to_uri=text, req_uri=text, caller_contact=text,
         caller_route_set=(text, text), caller_bind_addr=text, toroute=text,
         profiles=((text, text),), variables=((text, text), ("plain", "1")),
+        history=(EndedLeg(0, text, 486, text),),
         legs=(
             leg(to_tag=text, to_uri=text, callee_contact=text, callee_route_set=(text,),
                 callee_bind_addr=text),
