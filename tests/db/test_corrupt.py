@@ -104,23 +104,30 @@ def _twice(stage: Stage, item: dict[str, Any]) -> Iterator[str]:
 
 
 @ON_SQLITE
-def test_tables_of_a_later_version_are_not_touched(start: Start, exchange: Place) -> None:
+@pytest.mark.parametrize(
+    ("table", "change", "back"),
+    [
+        ("dlgmgmt_schema", "version_num = '9999'", "version_num = '0001'"),
+        ("version", "table_version = 33", "table_version = 7"),
+    ],
+)
+def test_tables_of_another_version_are_not_touched(
+    start: Start, exchange: Place, table: str, change: str, back: str
+) -> None:
     stage = start(1)
     call = exchange(stage).place("plain")
     before = stage.listing()
     stage.stop()
     rows = stage.rows()
-    stage.sql("UPDATE dlgmgmt_schema SET version_num = '9999'")
+    stage.sql(f"UPDATE {table} SET {change}")
     code, log = stage.refused()
     assert code == 1
     last = log.strip().splitlines()[-1]
     assert last.startswith("dlgmgmt: database "), log
-    assert "9999" in last
+    assert change.split(" = ")[1].strip("'") in last
     assert "Traceback" not in log
     assert stage.rows() == rows
-    stage.sql("UPDATE dlgmgmt_schema SET version_num = '0001'")
-    # What Kamailio thinks of its tables is no matter of ours.
-    stage.sql("UPDATE version SET table_version = 3 WHERE table_name = 'dialog_in'")
+    stage.sql(f"UPDATE {table} SET {back}")
     stage.start()
     stage.wait_loaded()
     assert differences(before[call.callid], stage.listing()[call.callid]) == []

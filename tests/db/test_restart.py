@@ -22,11 +22,22 @@ Place = Callable[[Stage], Exchange]
 ON_SQLITE = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 
 
-def same(stage: Stage, before: dict[str, dict[str, Any]], *, without: tuple[str, ...] = ()) -> None:
-    """The listing is what it was, field by field; without: fields that may differ."""
+def same(
+    stage: Stage,
+    before: dict[str, dict[str, Any]],
+    *,
+    without: tuple[str, ...] = (),
+    soon: tuple[str, ...] = (),
+) -> None:
+    """The listing is what it was, field by field.
+
+    without: fields that may differ. soon: calls that end by themselves, on a slow machine already.
+    """
     after = stage.listing()
-    assert after.keys() == before.keys()
-    found = [text for callid in before for text in differences(before[callid], after[callid])]
+    gone = before.keys() - after.keys()
+    assert gone <= set(soon), gone
+    assert not after.keys() - before.keys()
+    found = [text for callid in after for text in differences(before[callid], after[callid])]
     wrong = [text for text in found if text.split(": ")[1].split()[0] not in without]
     assert not wrong, "\n".join(wrong)
 
@@ -43,12 +54,12 @@ def test_all_calls_are_there_again_and_can_be_killed(start: Start, exchange: Pla
     del before["ringing@db"]
     stage.mode = 2
     stage.restart()
-    same(stage, before)
+    same(stage, before, soon=(timed.callid, session.callid))
     assert stage.status()["loaded"] == len(before)
     # The two whose time runs out meanwhile, in which nothing was sent, have it from the database.
     session.ended("session_expired")
     timed.ended("dialog_timeout")
-    assert 3.5 <= time.monotonic() - began < 9.0
+    assert 3.5 <= time.monotonic() - began < 15.0
     assert "late: timed-0@db" in stage.stderr()
     for mode in (3, 1):
         held += [calls.place("plain"), calls.place("rich")]
