@@ -66,7 +66,8 @@ class Daemon:
                 env={**os.environ, "PYTHONPATH": f"{ROOT / 'fifo'}:{ROOT}"},
             )
         assert self.process.stdout is not None
-        if not self.process.stdout.readline().startswith(b"ready"):
+        # With a database it says before that it is loading.
+        if not any(line.startswith(b"ready") for line in self.process.stdout):
             raise RuntimeError("the daemon did not start: " + (folder / "log").read_text())
 
     def cpu(self) -> float:

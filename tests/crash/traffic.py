@@ -395,6 +395,9 @@ class Traffic:
                 self._within(call, side, "BYE")
 
     def _failed(self, side: Side, call: Call, reply: Message, now: float) -> None:
+        if call.phase == "ended" and reply.status == 486 and not call.plan.legs:
+            self._send_request(call, "caller", "ACK", call.cseq, None, reply.branch)
+            return
         if call.phase == "calling" and reply.method == "INVITE" and side == "caller":
             call.phase, call.ended_at, call.settled = "ended", now, now
             self._send_request(call, "caller", "ACK", call.cseq, None, reply.branch)
