@@ -113,7 +113,7 @@ class Traffic:
             self._frozen = False
 
     def settle(self, timeout: float = 30.0) -> None:
-        """Wait until nothing is under way; new calls have to be off."""
+        """Wait until nothing is under way that the daemon knows; new calls have to be off."""
         end = time.monotonic() + timeout
         while under_way := self._under_way():
             assert time.monotonic() < end, f"still under way: {under_way[:3]}"
@@ -124,7 +124,7 @@ class Traffic:
             return [
                 call
                 for call in self.calls.values()
-                if call.phase == "calling" or (call.phase == "up" and call.busy)
+                if call.phase == "calling" or (call.phase == "up" and call.busy and call.known)
             ]
 
     def forget(self, there: Collection[str]) -> None:
