@@ -11,7 +11,7 @@ never asked for by somebody who holds one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -34,8 +34,13 @@ Place = tuple[int, int]
 Gone = dict[Place, tuple[str, str]]
 """Ended dialogs whose rows are to go: Call-ID and From tag by place."""
 
-OldRows = dict[str, list[int]]
-"""Ids of rows, by the name of their table."""
+
+class OldRows(NamedTuple):
+    """Where a dialog's rows are that leave. ids: by the name of their table."""
+
+    owner: str | None
+    place: Place
+    ids: dict[str, list[int]]
 
 
 class Cut(NamedTuple):
@@ -49,6 +54,17 @@ class Cut(NamedTuple):
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
         return bool(self.dialogs or self.gone or self.old)
+
+
+class Part(NamedTuple):
+    """What of a Cut is in the database. old: the dialogs whose rows elsewhere have gone.
+
+    written: dialogs, and what to remember of each.
+    """
+
+    written: list[tuple[Dialog, object]]
+    gone: Gone
+    old: list[Dialog]
 
 
 class Copy(NamedTuple):
@@ -68,6 +84,8 @@ class Changes:
         self._live: dict[Dialog, None] = {}
         self._gone: Gone = {}
         self._old: dict[Dialog, OldRows] = {}
+        # Of dialogs that are not stored: these wait for the next change, or the end.
+        self._kept: dict[Dialog, OldRows] = {}
         self._under_way: Cut | None = None
         self._since: float | None = None
         self._prune_at = _PRUNE
@@ -131,6 +149,8 @@ class Changes:
             live = self._live
             for dialog in dialogs:
                 stored = None
+                if dialog in self._kept:
+                    self._old[dialog] = self._kept.pop(dialog)
                 with dialog.entry.lock:
                     if not dialog.dirty:
                         # Its last change was written with an earlier one.
@@ -214,25 +234,47 @@ class Changes:
             found.append(Copy(dialog, record, before))
         return found
 
-    def done(self, written: Iterable[tuple[Dialog, object]]) -> None:
-        """What was cut off is in the database; with each dialog what to remember of it."""
-        for dialog, stored in written:
-            with dialog.entry.lock:
-                # None: it has died meanwhile, and its end is sorted already.
-                if dialog.stored is not None:
-                    dialog.stored = stored
-        self._under_way = None
+    def done(self, cut: Cut, parts: Sequence[Part]) -> None:
+        """``parts`` is all of ``cut`` that the database takes."""
+        self._written(parts)
+        with self._lock:
+            if cut.old:
+                went = {dialog for part in parts for dialog in part.old}
+                for dialog, rows in cut.old.items():
+                    if dialog not in went:
+                        # It may have changed or died while it was refused.
+                        soon = dialog in self._live or dialog.state is State.DELETED
+                        (self._old if soon else self._kept)[dialog] = rows
+            self._under_way = None
 
-    def failed(self, cut: Cut) -> None:
-        """What was cut off may be in the database or not: it waits again."""
+    def failed(self, cut: Cut, parts: Sequence[Part]) -> None:
+        """What was cut off, but for ``parts``, may be in the database or not: it waits again.
+
+        What is there must not be done again: the ids of rows that have gone, and their places, may
+        be those of new ones by now.
+        """
+        self._written(parts)
+        written = {dialog for part in parts for dialog, _ in part.written}
+        went = {dialog for part in parts for dialog in part.old}
         with self._lock:
             # What has come meanwhile stays behind.
-            self._gone = {**cut.gone, **self._gone}
-            self._old = {**cut.old, **self._old}
-            self._live = {**dict.fromkeys(cut.dialogs), **self._live}
+            if not any(part.gone for part in parts):
+                self._gone = {**cut.gone, **self._gone}
+            self._old = {**{d: r for d, r in cut.old.items() if d not in went}, **self._old}
+            waits = [dialog for dialog in cut.dialogs if dialog not in written]
+            self._live = {**dict.fromkeys(waits), **self._live}
             if cut.since is not None:
                 self._since = cut.since if self._since is None else min(self._since, cut.since)
             self._under_way = None
+
+    @staticmethod
+    def _written(parts: Iterable[Part]) -> None:
+        for part in parts:
+            for dialog, stored in part.written:
+                with dialog.entry.lock:
+                    # None: it has died meanwhile, and its end is sorted already.
+                    if dialog.stored is not None:
+                        dialog.stored = stored
 
     def left(self, since: float) -> Cut:
         """All that is not known to be written, what is under way included; nothing waits then."""
@@ -242,8 +284,9 @@ class Changes:
             everything = Cut(
                 list({**dict.fromkeys(cut.dialogs), **self._live}),
                 {**cut.gone, **self._gone},
-                {**cut.old, **self._old},
+                {**cut.old, **self._kept, **self._old},
                 self._since,
             )
             self._live, self._gone, self._old, self._under_way = {}, {}, {}, None
+            self._kept = {}
             return everything

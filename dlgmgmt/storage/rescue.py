@@ -22,13 +22,14 @@ def rescue(
     written: float,
     records: Sequence[DialogRecord],
     ended: Sequence[Ended],
+    count: int | None = None,
 ) -> int:
     """Write a new file in ``directory``, and tell the log; how many dialogs are in it.
 
-    written: Unix time.
+    written: Unix time. count: how many dialogs that is, if some have also ended elsewhere.
     """
-    count = len(records) + len(ended)
-    if not count:
+    count = len(records) + len(ended) if count is None else count
+    if not records and not ended:
         return 0
     try:
         path = write(directory, Header(owner, int(written), whole=False), records, ended)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.storage import rowdiff
 from dlgmgmt.storage.batch import WriteBatch
-from dlgmgmt.storage.changes import Changes, Copy, Cut, Gone, OldRows
+from dlgmgmt.storage.changes import Changes, Copy, Cut, Gone, OldRows, Part
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import RowsRefused
 from dlgmgmt.storage.faults import printable
 
 _LOG = logging.getLogger(__name__)
-
-Written = list[tuple[Dialog, object]]
-"""Dialogs that are in the database, and what to remember of each."""
 
 
 class Transactions:
@@ -37,7 +34,7 @@ class Transactions:
         self.refused = 0
         self.left_out: list[Dialog] = []
 
-    def write(self, cut: Cut, offset: float) -> Iterator[Written]:
+    def write(self, cut: Cut, offset: float) -> Iterator[Part]:
         """Write ``cut``; each item is durable. Raises StorageError, the rest is unwritten then.
 
         offset: wall clock minus monotonic clock. A dialog that the database does not take is found
@@ -49,34 +46,41 @@ class Transactions:
         while todo:
             copies, gone, old = todo.pop()
             try:
-                yield self._commit(copies, gone, old.values())
+                yield self._commit(copies, gone, old)
             except RowsRefused as error:
                 if not copies:
                     raise
                 middle = len(copies) // 2
+                # Rows that a dialog had elsewhere go with its new ones, and not before.
+                last = {copy.dialog for copy in copies[middle:]}
+                after = {dialog: rows for dialog, rows in old.items() if dialog in last}
+                before = {dialog: rows for dialog, rows in old.items() if dialog not in last}
                 if middle:
-                    todo += [(copies[middle:], {}, {}), (copies[:middle], gone, old)]
+                    todo += [(copies[middle:], {}, after), (copies[:middle], gone, before)]
                 else:
                     self._refuse(copies[0].dialog, error)
-                    todo.append(([], gone, {}))
+                    todo.append(([], gone, before))
 
-    def _commit(self, copies: list[Copy], gone: Gone, old: Iterable[OldRows]) -> Written:
+    def _commit(self, copies: list[Copy], gone: Gone, old: dict[Dialog, OldRows]) -> Part:
         owner = self._owner
         batch = WriteBatch(deletes=[(owner, *place) for place in gone])
-        written: Written = []
+        written: list[tuple[Dialog, object]] = []
+        bad: set[Dialog] = set()
         for dialog, record, before in copies:
             try:
                 written.append((dialog, rowdiff.add(batch, record, before, owner)))
             except Exception as error:  # noqa: BLE001 - one bad dialog must not stop the others
                 self._refuse(dialog, error)
-        for rows in old:
-            for table, ids in rows.items():
+                bad.add(dialog)
+        went = [dialog for dialog in old if dialog not in bad]
+        for dialog in went:
+            for table, ids in old[dialog].ids.items():
                 batch.row_ids.setdefault(table, []).extend(ids)
         if batch:
             self._database.write(batch)
             self.commits += 1
             self.rows += rowdiff.size(batch)
-        return written
+        return Part(written, gone, went)
 
     def _refuse(self, dialog: Dialog, error: Exception) -> None:
         self.refused += 1

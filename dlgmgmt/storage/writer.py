@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dlgmgmt.dialog.journal import Journal
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.storage.bell import Bell
-from dlgmgmt.storage.changes import Changes, Cut
+from dlgmgmt.storage.changes import Changes, Cut, OldRows, Part
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import StorageError
 from dlgmgmt.storage.jsonl import Ended
@@ -24,7 +24,8 @@ from dlgmgmt.storage.outage import Outage
 from dlgmgmt.storage.rescue import rescue
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.status import StorageState, StorageStatus
-from dlgmgmt.storage.transactions import Transactions, Written
+from dlgmgmt.storage.tables import DIALOG_IN, DIALOG_OUT, DIALOG_VARS
+from dlgmgmt.storage.transactions import Transactions
 from dlgmgmt.storage.waiters import Done, Waiter, Waiters
 
 _LOG = logging.getLogger(__name__)
@@ -112,9 +113,13 @@ class Writer:
         """
         if stored is None:
             return
-        ids = stored.in_id, stored.out_ids, stored.var_ids
-        old = {"dialog_in": [ids[0]], "dialog_out": list(ids[1]), "dialog_vars": list(ids[2])}
-        self._changes.moved(dialog, old)
+        ids = {
+            DIALOG_IN.name: [stored.in_id],
+            DIALOG_OUT.name: list(stored.out_ids),
+            DIALOG_VARS.name: list(stored.var_ids),
+        }
+        owner, *place = stored.in_row[:3]
+        self._changes.moved(dialog, OldRows(owner, (place[0], place[1]), ids))
 
     def unload(self) -> None:
         """All dialogs are loaded, or adopted: in mode 3 their rows go now.
@@ -225,7 +230,12 @@ class Writer:
         owner = self.settings.owner
         records = [copy.record for copy in Changes.copies(left.dialogs, self._steady_offset())]
         ended = [Ended(owner, *place, *names) for place, names in left.gone.items()]
-        self._rescued = rescue(self.settings.rescue_dir, owner, self._wall(), records, ended)
+        # Of a dialog that has moved, its rows elsewhere go whether it lives or not.
+        count = len(records) + len(ended)
+        for dialog, old in left.old.items():
+            if all(isinstance(number, int) for number in old.place):
+                ended.append(Ended(old.owner, *old.place, dialog.callid, dialog.from_tag))
+        self._rescued = rescue(self.settings.rescue_dir, owner, self._wall(), records, ended, count)
         return self._rescued
 
     # -- the threads ---------------------------------------------------------------------------
@@ -348,27 +358,26 @@ class Writer:
 
     def _write(self, cut: Cut, now: float) -> bool:
         """Write ``cut``; False if it waits again, for the database cannot be written to."""
-        written: Written = []
+        parts: list[Part] = []
         if cut:
             waited = len(self._changes)
             self._busy_since = now
             try:
                 for part in self._transactions.write(cut, self._steady_offset()):
-                    written += part
+                    parts.append(part)  # noqa: PERF402 - what came before an error counts
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be lost
                 text = str(error)
                 if not isinstance(error, StorageError):
                     text = f"{type(error).__name__}: {error}"
                     if text != self._outage.last:
                         _LOG.exception("database: the writer failed")
-                self._changes.done(written)
-                self._changes.failed(cut)
+                self._changes.failed(cut, parts)
                 self._outage.failed(text, now, self._monotonic(), self.settings.retry_max)
                 return False
             finally:
                 self._busy_since = None
             self._outage.passed(self._monotonic(), waited)
-        self._changes.done(written)
+        self._changes.done(cut, parts)
         return True
 
     def _steady_offset(self) -> float:
