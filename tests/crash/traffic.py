@@ -124,7 +124,8 @@ class Traffic:
             return [
                 call
                 for call in self.calls.values()
-                if call.phase == "calling" or (call.phase == "up" and call.busy and call.known)
+                if call.phase == "calling"
+                or (call.phase == "up" and call.busy and call.known and not call.killed)
             ]
 
     def forget(self, there: Collection[str]) -> None:
