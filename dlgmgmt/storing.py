@@ -19,7 +19,7 @@ from dlgmgmt.commands.results_database import Adoption, DatabaseStatus, Flushed
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.errors import StartError
 from dlgmgmt.sip.engine import SipEngine
-from dlgmgmt.storage.errors import OwnerTaken, StorageError
+from dlgmgmt.storage.errors import Damaged, OwnerTaken, StorageError
 from dlgmgmt.storage.loader import LoadReport
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.store import Storage
@@ -138,6 +138,8 @@ class Storing:
                 done.cancel()
                 return None
             report = done.result()
+        except Damaged as error:
+            raise StartError(f"database {self._url}: {error}; {error.HINT}") from error
         except StorageError as error:
             raise StartError(f"database {self._url}: {error}") from error
         except Exception as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -38,12 +39,12 @@ from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage import jsonl
 from dlgmgmt.storage.check import Checked, dialogs_of, foreign_dialogs
 from dlgmgmt.storage.database import Database
-from dlgmgmt.storage.drivers import target_of
-from dlgmgmt.storage.errors import RowFault, StorageError
+from dlgmgmt.storage.drivers import integrity, target_of
+from dlgmgmt.storage.errors import Damaged, RowFault, StorageError
 from dlgmgmt.storage.jsonl import Header, LinesError
 from dlgmgmt.storage.migrate import ensure, upgrade
 from dlgmgmt.storage.settings import MAX_OWNER, StorageSettings
-from dlgmgmt.storage.url import parse_url
+from dlgmgmt.storage.url import SQLITE, parse_url
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,7 +60,10 @@ def run(options: argparse.Namespace) -> int:
             "import": import_,
             "upgrade": _upgrade,
         }[options.action]
-        return action(settings, options)
+        try:
+            return action(settings, options)
+        except Damaged as error:
+            return _damaged(settings, error)
     except ConfigError as error:
         for problem in error.problems:
             complain(PROGRAM, str(problem))
@@ -82,6 +86,23 @@ def run(options: argparse.Namespace) -> int:
         return INTERRUPTED
     finally:
         gc.enable()
+
+
+def _damaged(settings: StorageSettings, error: Damaged) -> int:
+    """Say where the file is damaged, and how what can be read of it becomes a new one."""
+    complain(PROGRAM, str(error))
+    target = target_of(settings, parse_url(settings.url))
+    lines = integrity(target) if target.kind == SQLITE else []
+    # Of a file that never was a database there is nothing more to say.
+    if lines and lines[0] not in str(error):
+        for line in lines:
+            print(visible(line))
+        file = shlex.quote(str(target.path))
+        complain(
+            PROGRAM,
+            f"what can be read becomes a new file with: sqlite3 {file} .recover | sqlite3 NEW",
+        )
+    return FAILED
 
 
 def _settings(options: argparse.Namespace) -> StorageSettings:

@@ -13,12 +13,13 @@ from sqlalchemy import URL, Dialect, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import NullPool
 
-from dlgmgmt.storage.errors import RowsRefused, StorageError
+from dlgmgmt.storage.errors import Damaged, RowsRefused, StorageError
 from dlgmgmt.storage.faults import printable
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.url import MYSQL, POSTGRESQL, SQLITE, secrets_of, shown
 
 _SQLITE_CACHE = 16_384  # KiB
+_FAULTS = 20
 _SQLITE_WAL_LIMIT = 67_108_864
 
 # A server whose client has vanished without a word lets go of the owner's lock after that time.
@@ -265,6 +266,28 @@ def refuses_row(error: BaseException) -> bool:
     return bool(names & {"DataError", "IntegrityError", "ProgramLimitExceeded"})
 
 
+def integrity(target: Target) -> list[str]:
+    """What SQLite finds wrong with a file, as far as it can look."""
+    found: list[str] = []
+    try:
+        connection = sqlite3.connect(target.path, timeout=target.answer_timeout)
+        try:
+            for (text,) in connection.execute(f"PRAGMA integrity_check({_FAULTS})"):
+                found += [printable(line) for line in str(text).splitlines()]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        found.append(printable(str(error)))
+    return [] if found == ["ok"] else found[:_FAULTS]
+
+
+def _damaged(error: BaseException) -> bool:
+    """Whether a file is no database, or not any more."""
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    # Beyond the lowest byte it says what kind of page it was.
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def told(error: BaseException, url: URL) -> StorageError:
     """The error as one line that names the database and shows no password."""
     original = getattr(error, "orig", None) or error
@@ -278,4 +301,6 @@ def told(error: BaseException, url: URL) -> StorageError:
     for secret in secrets_of(url):
         line = line.replace(secret, "***")
     kind = RowsRefused if refuses_row(original) else StorageError
+    if _damaged(original):
+        kind = Damaged
     return kind(printable(f"{shown(url)}: {line}"))

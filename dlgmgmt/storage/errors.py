@@ -15,6 +15,12 @@ class OwnerTaken(StorageError):
     """A daemon that runs already writes the rows of this owner."""
 
 
+class Damaged(StorageError):
+    """The database answers, and cannot read its own pages: no waiting helps."""
+
+    HINT = "see what can be read of it with: dlgmgmt db check"
+
+
 class RowsRefused(StorageError):
     """The database is there and refuses a row of this batch; nothing of it was written.
 

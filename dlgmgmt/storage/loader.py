@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
+from sqlalchemy import literal, select
+
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.storage.batch import WriteBatch
 from dlgmgmt.storage.database import Database
-from dlgmgmt.storage.errors import StorageError
+from dlgmgmt.storage.errors import Damaged, StorageError
 from dlgmgmt.storage.intake import Intake, rows_of
 from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.settings import StorageSettings
@@ -97,9 +99,11 @@ class Loader:
         # What shared its identity, and what of it is loaded.
         self.twins: dict[int, Verdict] = {}
         self.loaded_twins: set[int] = set()
+        # Since when it answers, and what is asked of it fails.
+        self._failing: float | None = None
 
     def load(self) -> None:
-        """Load all; raises Stopped. An outage only takes time."""
+        """Load all; raises Stopped, or Damaged. An outage only takes time."""
         owner = self._settings.owner
         tops = self._insist(lambda: highest(self._database.query, owner))
         for h_entry, h_id in tops.items():
@@ -167,12 +171,30 @@ class Loader:
 
     def _wait(self, pause: float, error: StorageError) -> float:
         """Wait before the next try; the pause after which to give the next one."""
+        if isinstance(error, Damaged):
+            raise error
+        now = time.monotonic()
         if not pause:
+            self._failing = None
             _LOG.error("database: %s; loading goes on when it is back", error)
+        if not self._answers():
+            self._failing = None
+        elif self._failing is None:
+            self._failing = now
+        elif now - self._failing > self._settings.connect_timeout:
+            raise Damaged(f"{error}: it answers, and this cannot be read")
         pause = min(max(2 * pause, _FIRST_PAUSE), self._settings.retry_max)
         if self._stopping.wait(pause):
             raise Stopped
         return pause
+
+    def _answers(self) -> bool:
+        """Whether the database does what needs none of the rows."""
+        try:
+            self._database.query(select(literal(1)))
+        except StorageError:
+            return False
+        return True
 
     def _pause(self) -> None:
         if self._stopping.is_set():

@@ -13,7 +13,7 @@ from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.storage.adopt import Adopter
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.drivers import target_of
-from dlgmgmt.storage.errors import OwnerTaken, SchemaError, StorageError
+from dlgmgmt.storage.errors import Damaged, OwnerTaken, SchemaError, StorageError
 from dlgmgmt.storage.intake import Intake
 from dlgmgmt.storage.loader import Loader, LoadReport, Stopped, quiet_gc, report_of
 from dlgmgmt.storage.mend import mend
@@ -85,7 +85,7 @@ class Storage:
         while True:
             try:
                 self._main.open()
-            except SchemaError:
+            except (Damaged, SchemaError):
                 raise
             except StorageError as error:
                 left = deadline - time.monotonic()
@@ -104,7 +104,10 @@ class Storage:
         self.writer.start()
 
     def load(self) -> LoadReport:
-        """Load the dialogs. It goes on through outages, until it is done or stop() is called."""
+        """Load the dialogs. It goes on through outages, until it is done or stop() is called.
+
+        Raises Damaged if rows cannot be read though the database answers.
+        """
         began = time.monotonic()
         intake = self._start
         try:
@@ -165,6 +168,8 @@ class Storage:
             except OwnerTaken:
                 _LOG.warning("database: another daemon is taking over the rows without an owner")
                 return
+            except Damaged:
+                raise
             except StorageError as error:
                 if time.monotonic() > deadline:
                     _LOG.error(

@@ -17,7 +17,7 @@ from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.storage.bell import Bell
 from dlgmgmt.storage.changes import Changes, Cut, OldRows, Part
 from dlgmgmt.storage.database import Database
-from dlgmgmt.storage.errors import StorageError
+from dlgmgmt.storage.errors import Damaged, StorageError
 from dlgmgmt.storage.jsonl import Ended
 from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.outage import Outage
@@ -366,12 +366,14 @@ class Writer:
                 for part in self._transactions.write(cut, self._steady_offset()):
                     parts.append(part)  # noqa: PERF402 - what came before an error counts
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be lost
-                text = str(error)
+                text = f"{error}; {error.HINT}" if isinstance(error, Damaged) else str(error)
                 if not isinstance(error, StorageError):
                     text = f"{type(error).__name__}: {error}"
                     if text != self._outage.last:
                         _LOG.exception("database: the writer failed")
                 self._changes.failed(cut, parts)
+                # What waits goes to a file then: another try would only take time.
+                self._finished |= self._stopping and isinstance(error, Damaged)
                 self._outage.failed(text, now, self._monotonic(), self.settings.retry_max)
                 return False
             finally:
