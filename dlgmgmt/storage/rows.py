@@ -1,7 +1,8 @@
 """Dialogs as rows, and rows as dialogs.
 
-A plain dialog takes a short way in both directions: one comparison of all types tells a row that
-this daemon has written from any other, and only others are looked at column by column (``odd.py``).
+A plain dialog takes a short way in both directions: a few operations on all values at once tell a
+row that this daemon has written from any other, for those of another type do not go through them,
+and only others are looked at column by column (``odd.py``).
 """
 
 from __future__ import annotations
@@ -20,27 +21,19 @@ from dlgmgmt.storage.extras import (
     split_routes,
 )
 from dlgmgmt.storage.odd import (
-    ANSWERED,
     EARLY,
-    ID_BITS,
-    MAX_CSEQ_DIGITS,
-    MAX_NUMBER,
-    NUMBER_BITS,
-    SWITCH_BITS,
     StoredDialog,
     checked_in,
     checked_leg,
     checked_var,
 )
+from dlgmgmt.storage.plain import is_plain_dialog, is_plain_leg, routes_of
 from dlgmgmt.storage.tables import IN_COLUMNS, OUT_COLUMNS
 
 DEFAULT_LIFETIME = 43_200
 
 _IN_TEXTS = IN_COLUMNS[3:14]
 _OUT_TEXTS = OUT_COLUMNS[3:11]
-_PLAIN_IN = (str, int, int, *[str] * 11, *[int] * 9, type(None))
-_PLAIN_OUT = (str, int, int, *[str] * 8, *[int] * 5, float, float, type(None))
-_PLAIN_LENGTH = 8_192
 _KEEPALIVE = 3
 
 
@@ -188,10 +181,9 @@ def record_from(
     without legs: there is nothing to check in what is dropped anyway.
     """
     row = stored.in_row
-    rows = stored.out_rows
-    if tuple(map(type, row)) != _PLAIN_IN:
-        row = checked_in(stored, now, lifetime)
     # What follows is done for each of a hundred thousand calls before the daemon is ready.
+    if not is_plain_dialog(row):
+        row = checked_in(stored, now, lifetime)
     (
         _,
         h_entry,
@@ -218,22 +210,7 @@ def record_from(
         switches,
         xdata,
     ) = row
-    if (
-        not callid
-        or not from_tag
-        or not h_id
-        or (h_entry | h_id) >> ID_BITS
-        or (its_lifetime | init_ts | start_ts | timeout | session_ts) >> NUMBER_BITS
-        or sflags >> ID_BITS
-        or dflags >> NUMBER_BITS
-        or switches >> SWITCH_BITS
-        or (state not in ANSWERED and state not in EARLY)
-        or not cseq.isdecimal()
-        or len(cseq) > MAX_CSEQ_DIGITS
-        or len("".join(row[3:14])) > _PLAIN_LENGTH
-    ):
-        # It says what is wrong, if it is not just long.
-        checked_in(stored, now, lifetime)
+    rows = stored.out_rows
     if state in EARLY:
         legs: tuple[LegRecord, ...] = ()
     elif len(rows) == 1:
@@ -253,7 +230,7 @@ def record_from(
         req_uri,
         int(cseq),
         contact,
-        split_routes(routes) if routes else (),
+        routes_of(routes) if routes else (),
         bind_addr,
         its_lifetime,
         init_ts,
@@ -278,7 +255,7 @@ def record_from(
 
 def _leg(row: Row, row_id: int, dialog: Row, number: int) -> LegRecord:
     """A leg. dialog: the row that it belongs to; number: its place among the legs."""
-    if tuple(map(type, row)) != _PLAIN_OUT:
+    if not is_plain_leg(row):
         row = checked_leg(row, row_id, dialog, number)
     (
         _,
@@ -301,27 +278,16 @@ def _leg(row: Row, row_id: int, dialog: Row, number: int) -> LegRecord:
         session_end,
         xdata,
     ) = row
-    if (
-        not to_tag
-        or (branch | acked | seen | dflags) >> NUMBER_BITS
-        or not caller_cseq.isdecimal()
-        or not callee_cseq.isdecimal()
-        or len(caller_cseq) > MAX_CSEQ_DIGITS
-        or len(callee_cseq) > MAX_CSEQ_DIGITS
-        or not 0 <= confirmed_at <= MAX_NUMBER
-        or not 0 <= session_end <= MAX_NUMBER
-        or len("".join(row[3:11])) > _PLAIN_LENGTH
-    ):
-        checked_leg(row, row_id, dialog, number)
     plain = (
         to_tag,
-        to_uri,
+        # Mostly they are the same text: it need not be kept twice.
+        dialog[7] if to_uri == dialog[7] else to_uri,
         branch,
         int(caller_cseq),
         int(callee_cseq),
         seen != 0,
         contact,
-        split_routes(routes) if routes else (),
+        routes_of(routes) if routes else (),
         bind_addr,
         acked != 0,
         confirmed_at,
