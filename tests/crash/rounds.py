@@ -203,6 +203,8 @@ class Crash:
             for call in odd:
                 self.daemon.end_call(call.callid)
             time.sleep(0.1)
+        # Calls that the daemon has lost may still go on, and a daemon that stops answers 503.
+        traffic.freeze(quiet=0.3)
         self.daemon.stop()
         if rows := self.daemon.rows():
             outcome.errors.append(f"rows are left in the database: {rows}")
