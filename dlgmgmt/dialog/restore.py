@@ -6,6 +6,7 @@ due meanwhile is due at once, or a little later, so that thousands of calls need
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from dlgmgmt.dialog.cseq import MAX_CSEQ, Shift, Shifts
@@ -39,11 +40,21 @@ class Restored(NamedTuple):
     expired: bool
 
 
-def restore(table: DialogTable, record: DialogRecord, *, delay: float = 0.0) -> Restored:
+Beside = Callable[[Dialog, DialogRecord], bool]
+
+
+def restore(
+    table: DialogTable,
+    record: DialogRecord,
+    *,
+    delay: float = 0.0,
+    beside: Beside | None = None,
+) -> Restored:
     """Make a dialog of ``record``. It keeps its place in the table if that is free.
 
     delay: seconds until a dialog ends whose time has run out. Listeners are told LOADED. The
-    number of dialogs is not limited here: these exist. Raises RestoreError.
+    number of dialogs is not limited here: these exist. beside: whether a record with the Call-ID
+    and tags of a dialog that is there is another one all the same. Raises RestoreError.
     """
     state = _state(record)
     _check_numbers(record)
@@ -51,7 +62,11 @@ def restore(table: DialogTable, record: DialogRecord, *, delay: float = 0.0) -> 
     wall, monotonic = table.wall(), table.monotonic()
     with entry.lock:
         for known in entry.by_callid.get(record.callid, ()):
-            if known.from_tag == record.from_tag and _shares_leg(known, record):
+            if (
+                known.from_tag == record.from_tag
+                and _shares_leg(known, record)
+                and not (beside is not None and beside(known, record))
+            ):
                 raise RestoreError(f"{known.entry.index}:{known.h_id} is the same dialog")
         own = (
             entry.index == record.h_entry

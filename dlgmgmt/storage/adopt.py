@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from dlgmgmt.dialog.did import encode_did
+from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.storage import importer_ims
@@ -35,11 +36,12 @@ _Item = TypeVar("_Item")
 
 
 class Move(NamedTuple):
-    """A dialog on its way: as it will be, and the rows that it had."""
+    """A dialog on its way: as it will be, and the rows that it had; h_entry: of these."""
 
     record: DialogRecord
     rows: Rows
     moved: bool
+    h_entry: int
 
 
 class Adopter:
@@ -67,6 +69,8 @@ class Adopter:
         self._wall = wall
         self._give_way = give_way
         self._rows = min(settings.fetch_rows or PAGE, PAGE)
+        # What this program's rows have brought so far, by the hash_entry that it had.
+        self._taken: dict[Dialog, int] = {}
 
     def adopt(self, owner: str | None) -> None:
         """Take over all rows of ``owner``. Raises OwnerTaken, StorageError, Stopped.
@@ -86,7 +90,8 @@ class Adopter:
         for page in self._database.read(owner, self._rows):
             told = self._intake.sort(page, found.twins)
             moves = [(record, rows_of(stored, found.twins)) for record, stored in told.records]
-            self._take(moves, [rows_of(stored, found.twins) for stored in told.gone])
+            gone = [rows_of(stored, found.twins) for stored in told.gone]
+            self._take(moves, gone, own=True)
             self._intake.settle(told)
             self._pause()
         say_strays(strays(query, owner))
@@ -113,16 +118,26 @@ class Adopter:
         if self._give_way is not None:
             self._give_way()
 
-    def _take(self, dialogs: Iterable[tuple[DialogRecord, Rows]], gone: list[Rows]) -> None:
-        """Move what can be moved of a page, and load it; delete the rows ``gone``."""
+    def _take(
+        self,
+        dialogs: Iterable[tuple[DialogRecord, Rows]],
+        gone: list[Rows],
+        *,
+        own: bool = False,
+    ) -> None:
+        """Move what can be moved of a page, and load it; delete the rows ``gone``.
+
+        own: these are rows of this program, so that one call may be two dialogs (spirals.py).
+        """
         moves: list[Move] = []
-        legs: set[tuple[str, str, str]] = set()
+        legs: dict[tuple[str, str, str], int] = {}
         for record, rows in dialogs:
-            mine = {(record.callid, record.from_tag, leg.to_tag) for leg in record.legs}
-            if not legs.isdisjoint(mine) or self._is_there(record):
+            mine = [(record.callid, record.from_tag, leg.to_tag) for leg in record.legs]
+            again = any(leg in legs and not (own and legs[leg] == record.h_entry) for leg in mine)
+            if again or self._is_there(record):
                 self._skip(rows, "the call is there already")
                 continue
-            legs |= mine
+            legs |= dict.fromkeys(mine, record.h_entry)
             moves.append(self._place(record, rows))
         try:
             self._write(moves, gone)
@@ -131,8 +146,15 @@ class Adopter:
             moves = [move for move in moves if self._moves_alone(move)]
             self._write([], gone)
         for move in moves:
-            done = self._intake.restore(move.record, move.rows[DIALOG_IN.name][0], moved=move.moved)
-            if done is not None and self._settings.mode == SHUTDOWN:
+            row = move.rows[DIALOG_IN.name][0]
+            done = self._intake.restore(
+                move.record, row, moved=move.moved, beside=lambda known, _: known in self._taken
+            )
+            if done is None:
+                continue
+            if own:
+                self._taken[done.dialog] = move.h_entry
+            if self._settings.mode == SHUTDOWN:
                 with done.dialog.entry.lock:
                     done.dialog.stored = None
 
@@ -145,6 +167,7 @@ class Adopter:
             return any(
                 dialog.from_tag == record.from_tag
                 and any(leg.to_tag in dialog.legs for leg in record.legs)
+                and self._taken.get(dialog) != record.h_entry
                 for dialog in entry.by_callid.get(record.callid, ())
             )
 
@@ -162,7 +185,8 @@ class Adopter:
             else:
                 h_id = self._table.free_id(entry)
         did = encode_did(entry.index, h_id)
-        return Move(record._replace(h_entry=entry.index, h_id=h_id, did=did), rows, not kept)
+        placed = record._replace(h_entry=entry.index, h_id=h_id, did=did)
+        return Move(placed, rows, not kept, record.h_entry)
 
     def _moves_alone(self, move: Move) -> bool:
         try:
@@ -181,7 +205,7 @@ class Adopter:
         # In that mode nothing is in the database while the daemon runs.
         if self._settings.mode != SHUTDOWN:
             owner = self._settings.owner
-            for record, _, _ in moves:
+            for record, *_ in moves:
                 batch.dialogs.append(in_row(record, owner))
                 batch.legs += out_rows(record, owner)
                 batch.vars += var_rows(record, owner)

@@ -18,6 +18,7 @@ from dlgmgmt.storage.errors import RowFault
 from dlgmgmt.storage.importer import Found, source
 from dlgmgmt.storage.intake import Intake
 from dlgmgmt.storage.settings import StorageSettings
+from dlgmgmt.storage.spirals import Spirals
 from dlgmgmt.storage.survey import strays, survey
 from dlgmgmt.storage.tables import DIALOG_IN
 
@@ -27,6 +28,7 @@ class Trial:
 
     def __init__(self, now: float) -> None:
         self._now = now
+        self._spirals = Spirals()
         self.table = DialogTable(
             DialogSettings(max_dialogs=2**31 - 1),
             wall=lambda: now,
@@ -34,12 +36,13 @@ class Trial:
             rng=random.Random(0),  # noqa: S311 - ids that are thrown away
         )
 
-    def fault(self, record: DialogRecord) -> str:
-        """Why ``record`` cannot be restored, "" if it can."""
+    def fault(self, record: DialogRecord, *, own: bool = True) -> str:
+        """Why ``record`` cannot be restored, "" if it can. own: whether this program wrote it."""
         try:
-            restore(self.table, record)
+            done = restore(self.table, record, beside=self._spirals.beside if own else None)
         except RestoreError as error:
             return str(error)
+        self._spirals.note(done.dialog, record)
         return ""
 
 
@@ -90,7 +93,7 @@ def foreign_dialogs(url: URL, now: float, seen: Checked) -> Iterator[DialogRecor
     found = Found()
     with source(url) as connection:
         for record, rows in importer_ims.read(connection, now, found):
-            text = trial.fault(record)
+            text = trial.fault(record, own=False)
             if text:
                 seen.faults += 1
                 yield RowFault(DIALOG_IN.name, rows[DIALOG_IN.name][0], text)

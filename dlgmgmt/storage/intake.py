@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from dlgmgmt.dialog.record import DialogRecord
-from dlgmgmt.dialog.restore import Restored, RestoreError, restore
+from dlgmgmt.dialog.restore import Beside, Restored, RestoreError, restore
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.storage.errors import RowFault
@@ -99,13 +99,22 @@ class Intake:
         kept = [one for one in page if not _over(one.record, now)]
         return kept, [one for one in page if _over(one.record, now)]
 
-    def restore(self, record: DialogRecord, row: int, *, moved: bool = False) -> Restored | None:
+    def restore(
+        self,
+        record: DialogRecord,
+        row: int,
+        *,
+        moved: bool = False,
+        beside: Beside | None = None,
+    ) -> Restored | None:
         """Put a dialog into the table; None, and a word in the log, if it cannot be.
 
-        row: its id. moved: whether it has another place than that of its rows already.
+        row: its id. moved: whether it has another place than that of its rows already. beside: as
+        dlgmgmt.dialog.restore.
         """
         try:
-            done = restore(self._table, record, delay=self.expired / self._settings.expired_rate)
+            delay = self.expired / self._settings.expired_rate
+            done = restore(self._table, record, delay=delay, beside=beside)
         except RestoreError as error:
             self.faults.skip(_TABLE, row, str(error))
             return None

@@ -19,6 +19,7 @@ from dlgmgmt.storage.errors import Damaged, StorageError
 from dlgmgmt.storage.intake import Intake, rows_of
 from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.settings import StorageSettings
+from dlgmgmt.storage.spirals import Spirals
 from dlgmgmt.storage.survey import highest, strays, survey
 from dlgmgmt.storage.twins import Verdict
 from dlgmgmt.storage.writer import Writer
@@ -99,6 +100,7 @@ class Loader:
         # What shared its identity, and what of it is loaded.
         self.twins: dict[int, Verdict] = {}
         self.loaded_twins: set[int] = set()
+        self._spirals = Spirals()
         # Since when it answers, and what is asked of it fails.
         self._failing: float | None = None
 
@@ -117,12 +119,13 @@ class Loader:
                 told = self._intake.sort(piece, found.twins)
                 self._intake.settle(told)
                 for record, stored in told.records:
-                    done = self._intake.restore(record, stored.in_id)
+                    done = self._intake.restore(record, stored.in_id, beside=self._spirals.beside)
                     if found.twins and stored.in_id in found.twins and done is not None:
                         self.loaded_twins.add(stored.in_id)
                     if done is not None and done.moved:
                         # Nobody else has a row at its new place: reserve() has seen to it.
                         self._writer.loaded(done.dialog, stored)
+                        self._spirals.note(done.dialog, record)
                 if told.gone:
                     self._drop(told.gone, found.twins)
                 for stored in piece:

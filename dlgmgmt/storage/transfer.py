@@ -56,10 +56,20 @@ class Transfer:
     """Collects what comes for ``owner``. there: all rows that are that owner's now.
 
     replace: what comes is newer than what is there; otherwise it is left out if it is there.
+    exact: what comes was written last by this owner, so that its places say which of two dialogs of
+    one call is meant.
     """
 
-    def __init__(self, owner: str, there: Iterable[StoredDialog], *, replace: bool) -> None:
+    def __init__(
+        self,
+        owner: str,
+        there: Iterable[StoredDialog],
+        *,
+        replace: bool,
+        exact: bool = False,
+    ) -> None:
         self._owner = owner
+        self._exact = exact
         self._replace = replace
         self._places: dict[_Place, _There] = {}
         self._calls: dict[_Call, list[_There]] = {}
@@ -103,6 +113,8 @@ class Transfer:
         call = _call(record.callid, record.from_tag)
         tags = {clean(leg.to_tag) for leg in record.legs}
         same = [item for item in self._calls.get(call, ()) if not tags.isdisjoint(item.to_tags)]
+        if self._exact:
+            same = _same_dialog(same, (record.h_entry, record.h_id))
         if same and not self._replace:
             self._plan.present.append(record)
             return False
@@ -146,6 +158,12 @@ class Transfer:
         while (entry, number) in self._places or (entry, number) in self._coming:
             number = number % _MAX_ID + 1
         return record._replace(h_id=number, did=encode_did(entry, number))
+
+
+def _same_dialog(same: list[_There], place: _Place) -> list[_There]:
+    """Of what has the Call-ID and tags of a dialog at ``place``, itself: see spirals.py."""
+    here = [item for item in same if item.place == place]
+    return here or [item for item in same if item.place[0] != place[0]]
 
 
 def _call(callid: str, from_tag: str) -> _Call:

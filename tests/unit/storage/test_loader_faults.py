@@ -216,7 +216,8 @@ def test_two_calls_whose_legs_cannot_be_told_apart_are_both_skipped(
 def test_a_call_that_is_stored_in_two_places_is_loaded_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store(tmp_path, record(1), record(2, callid="call-1", from_tag="from-1", legs=record(1).legs))
+    again = record(2, h_entry=3, callid="call-1", from_tag="from-1", legs=record(1).legs)
+    store(tmp_path, record(1), again)
     with running(tmp_path) as daemon:
         assert daemon.listing().keys() == {"call-1"}
         assert daemon.storage.status().skipped == 1
