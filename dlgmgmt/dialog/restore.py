@@ -24,6 +24,12 @@ _SHOWN_TWICE = 2.0
 _LAST_MOMENT = 2**53
 """Unix seconds."""
 
+# A member of an enumeration takes longer to be found than a name of the module.
+_UNCONFIRMED = State.UNCONFIRMED
+_CONFIRMED = State.CONFIRMED
+_DELETED = State.DELETED
+_LOADED = EventType.LOADED
+
 
 class RestoreError(ValueError):
     """A record that no dialog can be made of; the text says why, in one line."""
@@ -56,55 +62,122 @@ def restore(
     number of dialogs is not limited here: these exist. beside: whether a record with the Call-ID
     and tags of a dialog that is there is another one all the same. Raises RestoreError.
     """
-    state = _state(record)
-    _check_numbers(record)
-    entry = table.entry_of(record.callid)
+    plain = _is_plain(record)
+    if plain:
+        state = _CONFIRMED
+    else:
+        state = _state(record)
+        _check_numbers(record)
+    callid = record.callid
+    legs = record.legs
+    entry = table.entry_of(callid)
     wall, monotonic = table.wall(), table.monotonic()
     with entry.lock:
-        for known in entry.by_callid.get(record.callid, ()):
+        h_id = record.h_id
+        for known in entry.by_callid.get(callid, ()):
             if (
                 known.from_tag == record.from_tag
                 and _shares_leg(known, record)
                 and not (beside is not None and beside(known, record))
             ):
                 raise RestoreError(f"{known.entry.index}:{known.h_id} is the same dialog")
-        own = (
-            entry.index == record.h_entry
-            and record.h_id not in entry.by_id
-            and 0 <= record.h_id <= MAX_ID
-        )
-        dialog = _dialog(entry, record.h_id if own else table.free_id(entry), record)
-        for leg in record.legs:
+        own = entry.index == record.h_entry and h_id not in entry.by_id and 0 <= h_id <= MAX_ID
+        dialog = _dialog(entry, h_id if own else table.free_id(entry), record)
+        for leg in legs:
             dialog.legs[leg.to_tag] = _leg(table, leg, monotonic - wall, monotonic)
         if record.profiles:
             table.profiles.join(dialog, record.profiles)
-        left = record.timeout - wall if record.timeout else float(dialog.lifetime)
-        if _is_plain(state, record.legs[0]):
+        timeout = record.timeout
+        left = timeout - wall if timeout else float(dialog.lifetime)
+        if plain or _is_bounded_once(state, legs[0]):
             expired = left <= 0
             when = monotonic + (delay if expired else left)
-            table.arm_restored(dialog, when, record.timeout or int(wall + left))
+            table.arm_restored(dialog, when, timeout or int(wall + left))
         else:
             expired = _set_timers(table, dialog, record, state, left, delay)
         dialog.state = state
         dialog.stored = LOADED
         dialog.snapshot = None
         table.put(dialog)
-    if table.heard(EventType.LOADED):
-        table.publish(EventType.LOADED, dialog)
+    if table.heard(_LOADED):
+        table.publish(_LOADED, dialog)
     return tuple.__new__(Restored, (dialog, not own, expired))
 
 
+def _is_plain(record: DialogRecord) -> bool:
+    """Whether it is a call like nearly all: one leg, acknowledged, without a session timer.
+
+    Nothing is wrong with it then: all numbers are looked at here.
+    """
+    if len(record.legs) != 1:
+        return False
+    # Slices of named tuples are plain ones, which are taken apart without an iterator.
+    (
+        _,
+        _,
+        _,
+        state,
+        callid,
+        from_tag,
+        _,
+        _,
+        _,
+        first_cseq,
+        _,
+        _,
+        _,
+        lifetime,
+        _,
+        _,
+        timeout,
+        session_ts,
+        _,
+        _,
+        _,
+        _,
+        keepalive,
+        _,
+        _,
+        _,
+        _,
+        _,
+        (leg,),
+    ) = record[:]
+    (
+        to_tag,
+        _,
+        _,
+        caller_cseq,
+        callee_cseq,
+        _,
+        _,
+        _,
+        _,
+        acked,
+        confirmed_at,
+        session_end,
+        _,
+        _,
+        referred,
+        _,
+    ) = leg[:]
+    return bool(
+        state == 4
+        and acked
+        and not session_end
+        and to_tag
+        and callid
+        and from_tag
+        and 0 < lifetime <= _LAST_MOMENT
+        and 0 <= timeout <= _LAST_MOMENT
+        and 0 <= session_ts <= _LAST_MOMENT
+        and 0 <= confirmed_at <= _LAST_MOMENT
+        and not (keepalive | referred) >> 2
+        and not (first_cseq | caller_cseq | callee_cseq) & ~MAX_CSEQ
+    )
+
+
 def _state(record: DialogRecord) -> State:
-    legs = record.legs
-    if (
-        record.state == 4
-        and len(legs) == 1
-        and legs[0].to_tag
-        and record.callid
-        and record.from_tag
-    ):
-        # A plain call: nearly all are.
-        return State.CONFIRMED
     try:
         state = State(record.state)
     except ValueError:
@@ -147,7 +220,7 @@ def _shares_leg(known: Dialog, record: DialogRecord) -> bool:
     if any(leg.to_tag in known.legs for leg in record.legs):
         return True
     ended = {leg.to_tag for leg in known.history}
-    return known.state is State.DELETED and any(leg.to_tag in ended for leg in record.legs)
+    return known.state is _DELETED and any(leg.to_tag in ended for leg in record.legs)
 
 
 def _dialog(entry: Entry, h_id: int, record: DialogRecord) -> Dialog:
@@ -183,16 +256,16 @@ def _dialog(entry: Entry, h_id: int, record: DialogRecord) -> Dialog:
         dialog.variables,
         history,
         _,
-    ) = record
+    ) = record[:]
     dialog.entry = entry
     dialog.h_id = h_id
     dialog.did = encode_did(entry.index, h_id)
-    dialog.state = State.UNCONFIRMED
+    dialog.state = _UNCONFIRMED
     dialog.end_ts = dialog.timeout = dialog.session_ts = dialog.holds = 0
     dialog.removed = dialog.dirty = False
     dialog.timer = dialog.limit = None
     dialog.legs = {}
-    dialog.history = list(history)
+    dialog.history = [*history] if history else []
     dialog.profiles = ()
     dialog.snapshot = dialog.termination = dialog.transaction = dialog.stored = None
     return dialog
@@ -217,8 +290,8 @@ def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> Ou
         leg.dflags,
         leg.moved_by,
         referred,
-        _,
-    ) = record
+        shifts,
+    ) = record[:]
     leg.to_tag = to_tag
     leg.h_entry = table.hash_of(to_tag)
     leg.confirmed = True
@@ -228,17 +301,17 @@ def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> Ou
     leg.session_end = session_end + offset if session_end else 0.0
     leg.referred = directions(referred) if referred else ()
     leg.shifts = leg.probes = None
-    if record.shifts is not None:
+    if shifts is not None:
         try:
-            leg.shifts = Shifts(*map(Shift.restored, record.shifts))
+            leg.shifts = Shifts(*map(Shift.restored, shifts))
         except (TypeError, ValueError):
             raise RestoreError(f"leg {record.to_tag!r:.60}: moves of CSeq that cannot be") from None
     return leg
 
 
-def _is_plain(state: State, leg: LegRecord) -> bool:
-    """Whether nothing but the dialog timeout bounds the call: so it is with nearly all."""
-    return state is State.CONFIRMED and leg.acked and not leg.session_end
+def _is_bounded_once(state: State, leg: LegRecord) -> bool:
+    """Whether nothing but the dialog timeout bounds the call."""
+    return state is _CONFIRMED and leg.acked and not leg.session_end
 
 
 def _set_timers(

@@ -266,7 +266,12 @@ class DialogTable(Attributes):
         """Take in a dialog that was made elsewhere, and count it. Entry lock held."""
         entry = dialog.entry
         entry.by_id[dialog.h_id] = dialog
-        entry.by_callid.setdefault(dialog.callid, []).append(dialog)
+        same = entry.by_callid.get(dialog.callid)
+        if same is None:
+            # A list that has grown has room for more than it needs.
+            entry.by_callid[dialog.callid] = [dialog]
+        else:
+            same.append(dialog)
         self.counters.restored(dialog.state)
 
     def use_journal(self, journal: Journal | None) -> None:
