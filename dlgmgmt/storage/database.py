@@ -20,7 +20,7 @@ from dlgmgmt.storage.locks import OwnerLocks
 from dlgmgmt.storage.migrate import ensure
 from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.settings import StorageSettings
-from dlgmgmt.storage.tables import DIALOG_VARS, IN_COLUMNS, OUT_COLUMNS
+from dlgmgmt.storage.tables import DIALOG_VARS, IN_COLUMNS, OUT_COLUMNS, SHARED
 from dlgmgmt.storage.url import POSTGRESQL, SQLITE, parse_url
 
 __all__ = ["Database", "Key", "Row", "StoredDialog", "WriteBatch"]
@@ -39,6 +39,7 @@ _SIZES: Final = (128, 16, 1)
 
 _ALL: Final = 2**62
 _LEG: Final = 1 + len(IN_COLUMNS)
+_SHARED: Final = 1 + len(SHARED)
 _Result = TypeVar("_Result")
 
 
@@ -85,14 +86,15 @@ class Database:
         self._run(lambda cursor: self._write(cursor, batch))
 
     def read(
-        self, owner: str | None, fetch_rows: int, *, after: int = 0
+        self, owner: str | None, fetch_rows: int, *, after: int = 0, last: int | None = None
     ) -> Iterator[list[StoredDialog]]:
         """The dialogs of an owner in the order of their ``id``, page by page; ``after`` an id.
 
+        last: the last id; None: that which is the last now.
         fetch_rows: dialogs of a page, 0 for all in one. Rows that are added meanwhile are left out.
         Between two pages the connection is free for other calls.
         """
-        last = self.query(sql.last_id(owner))[0][0] or 0
+        last = self.last(owner) if last is None else last
         has_variables = bool(self.query(sql.any_variable(owner)))
         owned = owner is not None
         page = self._statements.page(owned=owned)
@@ -116,6 +118,10 @@ class Database:
                 yield dialogs
                 if len(dialogs) == count:
                     after = until
+
+    def last(self, owner: str | None) -> int:
+        """The last id of an owner's dialogs, 0 without any."""
+        return self.query(sql.last_id(owner))[0][0] or 0
 
     def query(self, statement: Select[Any]) -> list[Row]:
         """The rows of a SELECT."""
@@ -313,14 +319,15 @@ def _dialogs(rows: list[Row]) -> list[StoredDialog]:
                 # No database does so, but none has promised not to.
                 return _dialogs(sorted(rows, key=itemgetter(0)))
             dialog = found[-1]
-            dialog.out_rows.append(row[_LEG + 1 :])
+            dialog.out_rows.append(row[1:_SHARED] + row[_LEG + 1 :])
             dialog.out_ids.append(leg_id)
             continue
         last = row_id
         if leg_id is None:
             found.append(StoredDialog(row[1:_LEG], [], [], row_id, [], []))
         else:
-            fields: tuple[Any, ...] = (row[1:_LEG], [row[_LEG + 1 :]], [], row_id, [leg_id], [])
+            leg = row[1:_SHARED] + row[_LEG + 1 :]
+            fields: tuple[Any, ...] = (row[1:_LEG], [leg], [], row_id, [leg_id], [])
             found.append(make(StoredDialog, fields))
     for dialog in found:
         if len(dialog.out_rows) > 1:

@@ -151,11 +151,14 @@ class Loader:
 
     def _pages(self, owner: str) -> Iterator[list[StoredDialog]]:
         """All pages of an owner, through outages."""
+        # What is written meanwhile is of dialogs that are in the table, or have been.
+        last = self._insist(lambda: self._database.last(owner))
+        read, count = self._database.read, self._settings.fetch_rows
         after = 0
         pause = 0.0
         while True:
             try:
-                for page in self._database.read(owner, self._settings.fetch_rows, after=after):
+                for page in read(owner, count, after=after, last=last):
                     after = page[-1].in_id
                     pause = 0.0
                     yield page

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dlgmgmt.dialog.model import Direction
 from dlgmgmt.storage import loader
+from dlgmgmt.storage.database import Database, StoredDialog
+from dlgmgmt.storage.errors import StorageError
 from tests.unit.storage.daemon import (
     OWNER,
     TABLES,
@@ -254,3 +258,28 @@ def test_mode_3_leaves_nothing_in_the_database_while_it_runs(tmp_path: Path) -> 
     assert rows(tmp_path) == {OWNER: 7}
     with running(tmp_path, mode=3) as daemon:
         assert daemon.listing() == before
+
+
+def test_what_moved_before_an_outage_is_not_read_again_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store(tmp_path, *map(record, range(1, 10)))
+    daemon = Daemon(tmp_path, hash_size=64)
+    read = Database.read
+
+    def cut_off(*args: Any, **more: Any) -> Iterator[list[StoredDialog]]:
+        if daemon.has("call-2"):
+            yield from read(*args, **more)
+            return
+        yield next(read(*args, **more))
+        daemon.written()
+        daemon.hang_up("call-1")
+        raise StorageError("connection lost")
+
+    monkeypatch.setattr(Database, "read", cut_off)
+    report = daemon.start()
+    assert (report.loaded, report.skipped) == (9, 0)
+    assert daemon.listing().keys() == {f"call-{number}" for number in range(2, 10)}
+    assert "skipped" not in caplog.text
+    daemon.stop()
+    assert rows(tmp_path) == {OWNER: 8}
