@@ -13,6 +13,10 @@ MAX_ORDERS = 2_000
 
 WAITING_FOR_ACK = "waiting for ACK"
 PENDING = "pending"
+SENT = "sent"
+"""The final answer to a caller's INVITE, whose ACK has not come."""
+
+_OPEN = frozenset({WAITING_FOR_ACK, PENDING, SENT})
 
 
 class OrderLog:
@@ -30,11 +34,12 @@ class OrderLog:
                 self._orders.popitem(last=False)
 
     def settle(self, order: Termination) -> None:
-        """Keep no more than a copy of a termination whose dialog leaves. Entry lock held.
+        """Keep no more than a copy of a termination whose dialog has left. Entry lock held.
 
-        An order holds its dialog, with all that it consists of, and there may be 2,000 of them.
+        An order holds its dialog, with all that it consists of, and there may be 2,000 of them. One
+        that somebody has still to answer is settled with the last answer.
         """
-        if any(side.outcome in (PENDING, WAITING_FOR_ACK) for side in order.sides):
+        if any(side.outcome in _OPEN for side in order.sides):
             return
         view = order.view()
         with self._lock:

@@ -148,6 +148,10 @@ class DialogTable(Attributes):
         """Keep the outcome of a termination; the oldest beyond MAX_ORDERS is forgotten."""
         self._orders.remember(order)
 
+    def settle(self, order: Termination) -> None:
+        """Keep a copy of a termination once its dialog is gone. Entry lock held."""
+        self._orders.settle(order)
+
     def termination(self, number: int) -> TerminationView | None:
         """The termination with this id, None if unknown or forgotten."""
         return self._orders.find(number)
@@ -322,7 +326,7 @@ class DialogTable(Attributes):
             del entry.by_callid[dialog.callid]
         dialog.transaction = None
         if dialog.termination is not None:
-            self._orders.settle(dialog.termination)
+            self.settle(dialog.termination)
         self.counters.gone()
         return True
 

@@ -224,6 +224,8 @@ class Terminations:
         """Note what a side was sent or answered."""
         with order.dialog.entry.lock:
             side.outcome = outcome
+            if order.dialog.removed:
+                self.table.settle(order)
 
     def next_cseq(self, dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> int:
         """The CSeq of the BYE that the daemon sends in the other side's name."""

@@ -15,7 +15,7 @@ from typing import cast
 from dlgmgmt.dialog.errors import BadExtraHeaders
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog, OutLeg, Side, Termination
-from dlgmgmt.dialog.orders import PENDING, WAITING_FOR_ACK
+from dlgmgmt.dialog.orders import PENDING, SENT, WAITING_FOR_ACK
 from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import InviteReply
 from dlgmgmt.dialog.views import TerminationView
@@ -206,7 +206,7 @@ class Terminator:
         reason = _REASON_TEXT.sub(" ", order.reason)
         context.server.on_ack = functools.partial(self._record, order, caller, "acknowledged")
         sent = context.respond(488, reason=reason, extra=order.extra_headers)
-        self._record(order, caller, "sent" if sent else UNSENDABLE)
+        self._record(order, caller, SENT if sent else UNSENDABLE)
         context.cancel("Reason: SIP;cause=488\r\n")
         if context.finished:
             self._close(order)

@@ -269,3 +269,20 @@ def test_what_is_remembered_of_a_termination_keeps_no_dialog_in_memory() -> None
     assert view is not None
     assert [side.outcome for side in view.sides] == ["200", "200"]
     assert core.table.terminations() == [view]
+
+
+def test_an_answer_that_comes_after_the_dialog_has_left_is_remembered() -> None:
+    core = Core()
+    dialog = core.invite()
+    core.reply(dialog, 180)
+    order = core.orders.by_tags("c1", "alice", "bob", reason="why")
+    caller, callee = order.sides
+    core.orders.record(order, callee, "487")
+    core.orders.record(order, caller, "sent")
+    core.table.release(dialog)
+    core.table.release(dialog)
+    assert dialog.removed
+    core.orders.record(order, caller, "acknowledged")
+    view = core.table.termination(order.id)
+    assert view is not None
+    assert [side.outcome for side in view.sides] == ["acknowledged", "487"]
