@@ -35,12 +35,16 @@ def file_url(path: Path) -> str:
 
 
 def storage_settings(
-    reader: TableReader, good: dict[str, Any], dialog: DialogSettings, default: Path
+    reader: TableReader,
+    good: dict[str, Any],
+    dialog: DialogSettings,
+    default: Path,
+    t1: float,
 ) -> StorageSettings:
     """All that concerns the database. good: what has been read of ``[database]``.
 
     default: the file that is the database where ``db_url`` does not say which. Beside it comes
-    what cannot be written, unless the table says where.
+    what cannot be written, unless the table says where. t1: of the transactions.
     """
     fields = {FIELDS.get(name, name): value for name, value in good.items()}
     fields.setdefault("rescue_dir", default.parent)
@@ -52,6 +56,8 @@ def storage_settings(
         **fields,
     )
     _check_times(reader, good, settings)
+    if settings.sync_confirm and settings.mode == 1:
+        _check_hold(reader, good, settings, dialog, t1)
     if dialog.db_mode and dialog.db_url is not None:
         _check_folder(reader, dialog.db_url)
     return settings
@@ -72,6 +78,32 @@ def _check_times(reader: TableReader, good: dict[str, Any], settings: StorageSet
             f"{reader.place(('database', 'db_sync_confirm'))}database.db_sync_confirm has no "
             f"effect with ims_dialog.db_mode = {settings.mode}: only db_mode 1 writes at once"
         )
+
+
+def _check_hold(
+    reader: TableReader,
+    good: dict[str, Any],
+    settings: StorageSettings,
+    dialog: DialogSettings,
+    t1: float,
+) -> None:
+    """An answer that is held for so long that the call is over by then is of no use."""
+    value: float
+    other: float
+    held, repeated = settings.sync_timeout, 64 * t1
+    if held < dialog.noack_timeout and held <= repeated:
+        return
+    if held >= dialog.noack_timeout:
+        path, value = ("ims_dialog", "noack_timeout"), dialog.noack_timeout
+        allowed = "db_sync_timeout below noack_timeout, which ends calls without an ACK"
+        other = dialog.noack_timeout
+    else:
+        path, value = ("sip", "t1"), t1
+        allowed = "db_sync_timeout up to 64 * t1, for which a callee repeats its answer"
+        other = repeated
+    if "db_sync_timeout" in good:
+        path, value = ("database", "db_sync_timeout"), held
+    reader.wrong(path, ".".join(path), value, f"{allowed} (here {held:g} and {other:g})")
 
 
 def _check_folder(reader: TableReader, url: str) -> None:

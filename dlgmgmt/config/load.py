@@ -158,7 +158,7 @@ class _Loader(TableReader):
             dialog,
             FifoSettings(**(fifo | tables["mi_fifo"])),
             http,
-            storage_settings(self, tables["database"], dialog, file),
+            storage_settings(self, tables["database"], dialog, file, sip.t1),
             data_dir,
             JsonFifoSettings(**({"reply_dir": fifo["reply_dir"]} | tables["jsonrpc_fifo"])),
             sock,

@@ -42,7 +42,8 @@ DATABASE_PARAMETERS = (
         type="seconds, a number from 0.01 to 60",
         text="""
             It must be above db_commit_interval. The callee repeats its 2xx meanwhile, which is
-            absorbed, for 32 s at most (64*T1).
+            absorbed, for 32 s at most (64*T1): with db_sync_confirm more is refused, and so is
+            what is not below noack_timeout, for the call would be over before it is answered.
             """,
         example="db_sync_timeout = 0.5",
     ),

@@ -169,6 +169,26 @@ def test_a_2xx_waits_for_longer_than_a_commit_takes(tmp_path: Path) -> None:
     assert problem.startswith("dlgmgmt.toml:2: database.db_commit_interval = 2.0 is refused")
 
 
+def test_a_2xx_is_not_held_until_its_call_is_over(tmp_path: Path) -> None:
+    text = "[ims_dialog]\ndb_mode = {}\nnoack_timeout = {}\n[database]\ndb_sync_confirm = {}\n"
+    (problem,) = problems(tmp_path, text.format(1, 10, 1) + "db_sync_timeout = 10\n")
+    assert problem == (
+        "dlgmgmt.toml:6: database.db_sync_timeout = 10.0 is refused; allowed: db_sync_timeout "
+        "below noack_timeout, which ends calls without an ACK (here 10 and 10)"
+    )
+    (problem,) = problems(tmp_path, text.format(1, 1, 1))
+    assert problem.startswith("dlgmgmt.toml:3: ims_dialog.noack_timeout = 1 is refused")
+    (problem,) = problems(tmp_path, text.format(1, 60, 1) + "db_sync_timeout = 33\n")
+    assert problem.startswith("dlgmgmt.toml:6: database.db_sync_timeout = 33.0 is refused")
+    assert problem.endswith("64 * t1, for which a callee repeats its answer (here 33 and 32)")
+    (problem,) = problems(tmp_path, text.format(1, 60, 1) + "[sip]\nt1 = 0.01\n")
+    assert problem.startswith("dlgmgmt.toml:7: sip.t1 = 0.01 is refused")
+    # Where nothing is held it does not matter.
+    for mode, confirm in ((1, 0), (2, 1)):
+        read(tmp_path, text.format(mode, 10, confirm) + "db_sync_timeout = 60\n")
+    read(tmp_path, text.format(1, 33, 1) + "db_sync_timeout = 32\n")
+
+
 def test_a_2xx_is_held_in_mode_1_alone(tmp_path: Path) -> None:
     text = "[ims_dialog]\ndb_mode = {}\n[database]\ndb_sync_confirm = 1\n"
     assert read(tmp_path, text.format(1)).warnings == ()
