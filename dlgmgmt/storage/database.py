@@ -63,14 +63,19 @@ class Database:
         self._connected = False
         self._used_at = 0.0
 
-    def open(self) -> None:
+    def open(self, *, patience: float | None = None) -> None:
         """Connect; tables are made or brought up to date, the owner is locked.
 
-        Raises StorageError, OwnerTaken, SchemaError.
+        patience: seconds that another daemon of this owner is waited for. Raises StorageError,
+        OwnerTaken, SchemaError.
         """
         if self.lock:
             ensure(self._target, automatic=self.settings.upgrade)
-        self._run(lambda _: None)
+        self._locks.patience = patience
+        try:
+            self._run(lambda _: None)
+        finally:
+            self._locks.patience = None
 
     def close(self) -> None:
         """Give up the connection and its locks."""

@@ -27,15 +27,20 @@ _STEP = 0.05
 
 
 class OwnerLocks:
-    """The locks of one connection; with SQLite, of one Database."""
+    """The locks of one connection; with SQLite, of one Database.
+
+    patience: seconds that somebody else's lock is waited for, None for WAIT.
+    """
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._files: dict[str, int] = {}
+        self.patience: float | None = None
 
     def take(self, connection: DBAPIConnection, owner: str) -> None:
         """Lock an owner; OwnerTaken if somebody else has it."""
-        deadline = time.monotonic() + WAIT
+        patience = WAIT if self.patience is None else self.patience
+        deadline = time.monotonic() + patience
         while not self._try(connection, owner):
             if time.monotonic() >= deadline:
                 raise OwnerTaken(f"the rows of owner {owner!r} belong to a daemon that is running")

@@ -16,6 +16,7 @@ from dlgmgmt.storage.drivers import target_of
 from dlgmgmt.storage.errors import Damaged, OwnerTaken, SchemaError, StorageError
 from dlgmgmt.storage.intake import Intake
 from dlgmgmt.storage.loader import Loader, LoadReport, Stopped, quiet_gc, report_of
+from dlgmgmt.storage.locks import WAIT
 from dlgmgmt.storage.mend import mend
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.status import StorageStatus
@@ -82,11 +83,20 @@ class Storage:
         deadline = time.monotonic() + self.settings.connect_timeout
         pause = _FIRST_PAUSE
         said = False
+        patience = 0.0
         while True:
             try:
-                self._main.open()
+                self._main.open(patience=patience)
             except (Damaged, SchemaError):
                 raise
+            except OwnerTaken as error:
+                left = deadline - time.monotonic()
+                if left <= 0 or self._stopping.is_set():
+                    raise
+                if not patience:
+                    _LOG.warning("database: %s; its end is waited for, %.0f s at most", error, left)
+                # It looks often enough by itself.
+                patience = min(WAIT, left)
             except StorageError as error:
                 left = deadline - time.monotonic()
                 if left <= 0 or self._stopping.wait(min(pause, left)):

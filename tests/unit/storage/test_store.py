@@ -127,3 +127,39 @@ def test_the_start_says_in_one_line_what_it_has_found(
     (said,) = (r.getMessage() for r in caplog.records if "dialogs loaded" in r.getMessage())
     assert said.startswith("database: 2 dialogs loaded in ")
     assert "1 expired, 1 early and dropped, 1 skipped" in said
+
+
+def test_a_daemon_that_still_runs_is_named_at_once_and_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = Daemon(tmp_path)
+    old.start()
+    new = Daemon(tmp_path, connect_timeout=20.0)
+    starting = threading.Thread(target=new.start)
+    starting.start()
+    begun = time.monotonic()
+    while not caplog.records and time.monotonic() - begun < 10:
+        time.sleep(0.01)
+    assert time.monotonic() - begun < 1
+    time.sleep(0.3)
+    old.stop()
+    starting.join(10)
+    assert new.storage.status().state == "ok"
+    new.stop()
+    (said,) = (r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING)
+    assert said == (
+        "database: the rows of owner 'dlgmgmt' belong to a daemon that is running; its end is"
+        " waited for, 20 s at most"
+    )
+
+
+def test_a_daemon_that_goes_on_running_is_no_longer_waited_for_than_was_said(
+    tmp_path: Path,
+) -> None:
+    with running(tmp_path):
+        new = Daemon(tmp_path, connect_timeout=0.5)
+        begun = time.monotonic()
+        with pytest.raises(OwnerTaken):
+            new.start()
+        new.stop()
+        assert 0.4 < time.monotonic() - begun < 2
