@@ -36,6 +36,7 @@ from dlgmgmt.storage.tables import (
     DIALOG_VARS,
     IN_COLUMNS,
     OUT_COLUMNS,
+    SHARED,
     VAR_COLUMNS,
 )
 from dlgmgmt.storage.url import MYSQL, POSTGRESQL, SQLITE
@@ -43,6 +44,7 @@ from dlgmgmt.storage.url import MYSQL, POSTGRESQL, SQLITE
 TABLES = (DIALOG_IN, DIALOG_OUT, DIALOG_VARS)
 _KEY = ("hash_entry", "hash_id")
 _FORCED = "FORCE INDEX ({})"
+_OF_LEGS = OUT_COLUMNS[len(SHARED) :]
 
 
 class Sql(NamedTuple):
@@ -150,7 +152,7 @@ class Statements:
         )
 
     def page(self, *, owned: bool) -> Sql:
-        """Dialogs with their legs: owner, after, last, count.
+        """Dialogs with their legs, less what these have in common: owner, after, last, count.
 
         The join keeps the order of the page, which to ask for would mean to sort it once more.
         """
@@ -170,9 +172,7 @@ class Statements:
         whose = leg.owner == some.c.owner if owned else leg.owner.is_(None)
         joined = some.outerjoin(DIALOG_OUT, and_(whose, *same))
         return self.sql(
-            select(
-                *some.c, leg.id.label("leg_id"), *(leg[n].label(f"leg_{n}") for n in OUT_COLUMNS)
-            )
+            select(*some.c, leg.id.label("leg_id"), *(leg[n].label(f"leg_{n}") for n in _OF_LEGS))
             .select_from(joined)
             .with_hint(DIALOG_OUT, _FORCED.format("dialog_out_owned"), MYSQL)
         )
@@ -187,7 +187,7 @@ class Statements:
                 row.id,
                 *(row[name] for name in IN_COLUMNS),
                 leg.id.label("leg_id"),
-                *(leg[n].label(f"leg_{n}") for n in OUT_COLUMNS),
+                *(leg[n].label(f"leg_{n}") for n in _OF_LEGS),
             )
             .select_from(DIALOG_IN.outerjoin(DIALOG_OUT, and_(whose, *same)))
             .where(_is_owner(_unsorted(row.owner), owned=owned))

@@ -152,3 +152,5 @@ IN_COLUMNS = _names(DIALOG_IN, "toroute_index")
 
 OUT_COLUMNS = _names(DIALOG_OUT)
 VAR_COLUMNS = _names(DIALOG_VARS)
+SHARED = ("owner", "hash_entry", "hash_id", "did")
+"""What IN_COLUMNS and OUT_COLUMNS begin with: of a dialog and its legs the same."""
