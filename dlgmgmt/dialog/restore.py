@@ -38,12 +38,14 @@ class RestoreError(ValueError):
 class Restored(NamedTuple):
     """A dialog that is back.
 
-    moved: its h_entry:h_id are not those of its record. expired: its time has run out.
+    moved: its h_entry:h_id are not those of its record. expired: its time has run out. late: this,
+    or that of one of several legs: there are BYEs to be sent.
     """
 
     dialog: Dialog
     moved: bool
     expired: bool
+    late: bool
 
 
 Beside = Callable[[Dialog, DialogRecord], bool]
@@ -90,18 +92,18 @@ def restore(
         timeout = record.timeout
         left = timeout - wall if timeout else float(dialog.lifetime)
         if plain or _is_bounded_once(state, legs[0]):
-            expired = left <= 0
+            expired = late = left <= 0
             when = monotonic + (delay if expired else left)
             table.arm_restored(dialog, when, timeout or int(wall + left))
         else:
-            expired = _set_timers(table, dialog, record, state, left, delay)
+            expired, late = _set_timers(table, dialog, record, state, left, delay)
         dialog.state = state
         dialog.stored = LOADED
         dialog.snapshot = None
         table.put(dialog)
     if table.heard(_LOADED):
         table.publish(_LOADED, dialog)
-    return tuple.__new__(Restored, (dialog, not own, expired))
+    return tuple.__new__(Restored, (dialog, not own, expired, late))
 
 
 def _is_plain(record: DialogRecord) -> bool:
@@ -321,10 +323,11 @@ def _set_timers(
     state: State,
     left: float,
     delay: float,
-) -> bool:
-    """Let the dialog's timers run from the moments that were recorded; whether its time is over.
+) -> tuple[bool, bool]:
+    """Let the dialog's timers run from the moments that were recorded.
 
-    left: seconds until the dialog timeout. Entry lock held.
+    Returns whether its time is over, and whether that or a leg's is. left: seconds until the dialog
+    timeout. Entry lock held.
     """
     acks = table.ack_left(dialog)
     if acks is not None and state is not State.CONCURRENT and acks + _SHOWN_TWICE < left:
@@ -335,13 +338,15 @@ def _set_timers(
     if record.timeout and (expired or abs(dialog.timeout - record.timeout) <= _SHOWN_TWICE):
         dialog.timeout = record.timeout
     session = table.session_left(dialog)
+    late = False
     if state is State.CONCURRENT:
         waits = [wait for wait in (acks, session) if wait is not None]
         if waits:
-            table.limit_legs(dialog, min(waits) or delay)
+            late = min(waits) <= 0
+            table.limit_legs(dialog, delay if late else min(waits))
     elif session is not None:
         expired |= session <= 0
         table.limit_session(dialog, session if session > 0 else delay)
         if record.session_ts:
             dialog.session_ts = record.session_ts
-    return expired
+    return expired, expired or late

@@ -50,6 +50,8 @@ class Intake:
         self._table = table
         self._wall = wall
         self.faults = Faults()
+        # Calls that are given BYEs, one after the other.
+        self._late = 0
         self.loaded = self.early = self.expired = self.purged = self.moved = 0
 
     def sort(self, page: list[StoredDialog], twins: dict[int, Verdict]) -> Sorted:
@@ -113,12 +115,13 @@ class Intake:
         dlgmgmt.dialog.restore.
         """
         try:
-            delay = self.expired / self._settings.expired_rate
+            delay = self._late / self._settings.expired_rate
             done = restore(self._table, record, delay=delay, beside=beside)
         except RestoreError as error:
             self.faults.skip(_TABLE, row, str(error))
             return None
         self.loaded += 1
+        self._late += done.late
         if done.expired:
             self.expired += 1
         if moved or done.moved:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dlgmgmt.dialog.model import Direction
+from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage import loader
 from dlgmgmt.storage.database import Database, StoredDialog
 from dlgmgmt.storage.errors import StorageError
@@ -185,6 +186,30 @@ def test_calls_whose_time_ran_out_are_ended_at_the_rate(tmp_path: Path) -> None:
     assert sum(ended) == 6
     assert max(ended) <= 2
     assert set(daemon.listing()) >= {"call-9"}
+    daemon.stop()
+
+
+def test_legs_whose_time_ran_out_are_ended_at_the_rate_too(tmp_path: Path) -> None:
+    def forked(number: int) -> DialogRecord:
+        plain = record(number, state=7)
+        (leg,) = plain.legs
+        late = leg._replace(to_tag="late", branch=1, session_end=1_700_000_000.0)
+        return plain._replace(legs=(leg, late))
+
+    store(tmp_path, *map(forked, range(1, 6)))
+    daemon = Daemon(tmp_path, expired_rate=1)
+    ended: list[str] = []
+    daemon.table.on_legs_due = lambda dialog: ended.append(dialog.callid)
+    report = daemon.start()
+    assert (report.loaded, report.expired) == (5, 0)
+    counts = []
+    for _ in range(7):
+        daemon.ahead += 1
+        assert daemon.due() == []
+        counts.append(len(ended))
+        ended.clear()
+    assert sum(counts) == 5
+    assert max(counts) <= 2
     daemon.stop()
 
 
