@@ -101,6 +101,7 @@ class Loader:
         self.twins: dict[int, Verdict] = {}
         self.loaded_twins: set[int] = set()
         self._spirals = Spirals()
+        self._undropped = False
         # Since when it answers, and what is asked of it fails.
         self._failing: float | None = None
 
@@ -147,7 +148,9 @@ class Loader:
             self._database.write(batch)
         except StorageError as error:
             # They are dropped again at the next start.
-            _LOG.warning("database: rows of early or expired dialogs remain: %s", error)
+            if not self._undropped:
+                _LOG.warning("database: rows of early or expired dialogs remain: %s", error)
+            self._undropped = True
 
     def _pages(self, owner: str) -> Iterator[list[StoredDialog]]:
         """All pages of an owner, through outages."""

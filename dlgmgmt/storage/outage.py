@@ -4,11 +4,54 @@ from __future__ import annotations
 
 import logging
 
+from dlgmgmt.storage.status import StorageStatus
+
 _LOG = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.1
 _QUICK = 1.0
 _HURRY = 0.5
+
+
+_AGAIN = 60.0
+"""Seconds for which the log is not told again that changes are late."""
+
+
+class Lateness:
+    """Says in the log when changes begin to wait for too long, and when they do no more."""
+
+    def __init__(self) -> None:
+        self._said_at: float | None = None
+        self._late = False
+
+    def look(self, status: StorageStatus, now: float) -> None:
+        """Look at how it goes; now: monotonic."""
+        if status.state == "late":
+            if self._said_at is None or now - self._said_at >= _AGAIN:
+                self._said_at, self._late = now, True
+                _LOG.warning(
+                    "database: the changes of %d dialogs wait to be written, the first for %.1f s",
+                    status.waiting,
+                    status.oldest,
+                )
+        elif self._late:
+            self._late = False
+            if status.state == "ok":
+                _LOG.warning("database: changes are written in time again")
+
+
+class Once:
+    """Faults of the program that come again and again."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def tell(self, error: Exception) -> None:
+        """Log what is being handled, unless it was the last that was logged."""
+        text = f"{type(error).__name__}: {error}"
+        if text != self._last:
+            self._last = text
+            _LOG.error("database: the writer failed", exc_info=error)
 
 
 class Outage:

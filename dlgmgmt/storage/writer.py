@@ -20,7 +20,7 @@ from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import Damaged, StorageError
 from dlgmgmt.storage.jsonl import Ended
 from dlgmgmt.storage.odd import StoredDialog
-from dlgmgmt.storage.outage import Outage
+from dlgmgmt.storage.outage import Lateness, Once, Outage
 from dlgmgmt.storage.rescue import rescue
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.status import StorageState, StorageStatus
@@ -72,7 +72,7 @@ class Writer:
         self._changes = Changes(journal)
         self._transactions = Transactions(database, settings.owner, monotonic)
         self._waiters = Waiters()
-        self._outage = Outage()
+        self._outage, self._lateness, self._faults = Outage(), Lateness(), Once()
         # When the first change that the journal holds was made; None if it is empty.
         self._first: float | None = None
         self._offset = wall() - monotonic()
@@ -245,8 +245,8 @@ class Writer:
         while not self._finished:
             try:
                 delay = self.step(self._monotonic())
-            except Exception:  # noqa: BLE001 - logged; nobody else would write
-                _LOG.exception("database: the writer failed")
+            except Exception as error:  # noqa: BLE001 - logged; nobody else would write
+                self._faults.tell(error)
                 delay = SWEEP
             if not self._finished:
                 alarm.wait(delay)
@@ -256,10 +256,14 @@ class Writer:
         pause = min(WATCH, self.settings.sync_timeout / 4) if self.settings.sync_confirm else WATCH
         while not self._finished:
             self._watch_alarm.wait(pause)
-            self.watch(self._monotonic())
+            try:
+                self.watch(self._monotonic())
+            except Exception as error:  # noqa: BLE001 - logged; nobody else would tell who waits
+                self._faults.tell(error)
 
     def watch(self, now: float) -> None:
         """Let nobody and nothing wait for a database that hangs."""
+        self._lateness.look(self.status(), now)
         if self._waiters:
             self._waiters.expire(now, everybody=self._outage.down)
         busy = self._busy_since
@@ -369,8 +373,7 @@ class Writer:
                 text = f"{error}; {error.HINT}" if isinstance(error, Damaged) else str(error)
                 if not isinstance(error, StorageError):
                     text = f"{type(error).__name__}: {error}"
-                    if text != self._outage.last:
-                        _LOG.exception("database: the writer failed")
+                    self._faults.tell(error)
                 self._changes.failed(cut, parts)
                 # What waits goes to a file then: another try would only take time.
                 self._finished |= self._stopping and isinstance(error, Damaged)

@@ -180,7 +180,9 @@ def test_a_commit_whose_outcome_is_unknown_is_made_up_for(rig: Rig) -> None:
     assert (gone.entry.index, gone.h_id) not in rig.stored()
 
 
-def test_changes_that_wait_too_long_are_late(tmp_path: Path) -> None:
+def test_changes_that_wait_too_long_are_late(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     rig = Rig(tmp_path, late_after=5.5)
     states: list[str] = []
 
@@ -196,6 +198,12 @@ def test_changes_that_wait_too_long_are_late(tmp_path: Path) -> None:
 
     assert states == ["ok"] * 5 + ["late"] * 3
     assert rig.writer.status().state == "ok"
+    rig.writer.watch(rig.core.now)
+    rig.writer.watch(rig.core.now)
+    assert logged(caplog) == [
+        "database: the changes of 1 dialogs wait to be written, the first for 6.0 s",
+        "database: changes are written in time again",
+    ]
     rig.close()
 
 

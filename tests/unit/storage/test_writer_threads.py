@@ -139,3 +139,30 @@ def test_a_kill_at_any_moment_leaves_no_half_dialog(tmp_path: Path) -> None:
             assert [leg.caller_cseq for leg in record.legs] == [number + 11] * 2
         assert len({record.lifetime for record in stored.values()}) == 1
         rig.close()
+
+
+def test_a_fault_of_the_program_ends_no_thread_and_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig(tmp_path, core=Live, sync_confirm=True, sync_timeout=0.04)
+    failed = threading.Event()
+    times = 0
+
+    def fail(*_: object, **__: object) -> None:
+        nonlocal times
+        times += 1
+        if times > 5:
+            failed.set()
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(rig.writer._waiters, "expire", fail)
+    monkeypatch.setattr(rig.writer._waiters, "now", fail)
+    rig.writer.start()
+    rig.writer.when_durable(rig.call("first"), lambda _: None)
+    assert failed.wait(10)
+    monkeypatch.undo()
+    heard: list[bool] = []
+    rig.writer.when_durable(rig.call(), heard.append)
+    assert rig.writer.stop(rig.core.now + 10) == 0
+    assert heard == [True]
+    assert caplog.text.count("Traceback") == 1
