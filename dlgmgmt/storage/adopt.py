@@ -24,6 +24,7 @@ from dlgmgmt.storage.intake import Intake, Rows, rows_of
 from dlgmgmt.storage.loader import Stopped, say_strays
 from dlgmgmt.storage.rows import in_row, out_rows, var_rows
 from dlgmgmt.storage.settings import StorageSettings
+from dlgmgmt.storage.spirals import is_itself
 from dlgmgmt.storage.survey import HIGHEST, strays, survey
 from dlgmgmt.storage.tables import DIALOG_IN
 from dlgmgmt.storage.url import parse_url
@@ -133,7 +134,8 @@ class Adopter:
         legs: dict[tuple[str, str, str], int] = {}
         for record, rows in dialogs:
             mine = [(record.callid, record.from_tag, leg.to_tag) for leg in record.legs]
-            again = any(leg in legs and not (own and legs[leg] == record.h_entry) for leg in mine)
+            other = own and is_itself(record)
+            again = any(leg in legs and not (other and legs[leg] == record.h_entry) for leg in mine)
             if again or self._is_there(record):
                 self._skip(rows, "the call is there already")
                 continue
@@ -167,7 +169,7 @@ class Adopter:
             return any(
                 dialog.from_tag == record.from_tag
                 and any(leg.to_tag in dialog.legs for leg in record.legs)
-                and self._taken.get(dialog) != record.h_entry
+                and not (self._taken.get(dialog) == record.h_entry and is_itself(record))
                 for dialog in entry.by_callid.get(record.callid, ())
             )
 

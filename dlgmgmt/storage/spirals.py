@@ -2,13 +2,20 @@
 
 They have Call-ID and tags in common, and so has a dialog that is stored twice by mistake. Rows of
 one owner tell them apart: two passes have the same hash_entry, for that is made of the Call-ID, and
-each a hash_id of its own. A row that was left where a dialog was before has another hash_entry.
+each a hash_id of its own. A row that was left where a dialog was before has another hash_entry, and
+one that somebody has copied under another hash_id has the did of the first.
 """
 
 from __future__ import annotations
 
+from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.record import DialogRecord
+
+
+def is_itself(record: DialogRecord) -> bool:
+    """Whether a record has the name of its place, as each dialog is written."""
+    return record.did == encode_did(record.h_entry, record.h_id)
 
 
 class Spirals:
@@ -28,6 +35,8 @@ class Spirals:
 
     def beside(self, known: Dialog, record: DialogRecord) -> bool:
         """Whether ``record`` is another pass of the call that ``known`` belongs to."""
+        if not is_itself(record):
+            return False
         now = known.entry.index, known.h_id
         then = self._places.get(known, now)
         return then[0] == record.h_entry and (record.h_entry, record.h_id) not in (now, then)

@@ -99,6 +99,22 @@ def test_a_row_that_was_left_behind_is_no_second_pass(tmp_path: Path) -> None:
         assert daemon.storage.status().skipped == 1
 
 
+def test_a_row_that_was_copied_under_another_number_is_no_second_pass(tmp_path: Path) -> None:
+    with running(tmp_path) as daemon:
+        daemon.call("a")
+    for table in ("dialog_in", "dialog_out"):
+        names = [name for _, name, *_ in sql(tmp_path, f"PRAGMA table_info({table})")][1:]
+        columns = ", ".join(names)
+        values = columns.replace("hash_id", "hash_id + 1000")
+        sql(tmp_path, f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table}")
+    with running(tmp_path) as daemon:
+        assert len(passes(daemon)) == 1
+        assert daemon.storage.status().skipped == 1
+    with running(tmp_path, owner="b") as daemon:
+        report = daemon.storage.adopt(OWNER)
+        assert (report.loaded, report.skipped) == (1, 1)
+
+
 def test_a_dump_has_both_and_restores_both(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
