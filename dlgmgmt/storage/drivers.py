@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,7 @@ from dlgmgmt.storage.url import MYSQL, POSTGRESQL, SQLITE, secrets_of, shown
 _SQLITE_CACHE = 16_384  # KiB
 _FAULTS = 20
 _SQLITE_WAL_LIMIT = 67_108_864
+_AGAIN = 0.02  # seconds
 
 # A server whose client has vanished without a word lets go of the owner's lock after that time.
 _POSTGRESQL_SESSION: Final = (
@@ -107,7 +109,7 @@ def _sqlite(target: Target) -> Any:
         path, timeout=target.answer_timeout, isolation_level=None, check_same_thread=False
     )
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection, target.answer_timeout)
         connection.execute(f"PRAGMA synchronous = {target.synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {_SQLITE_WAL_LIMIT}")
         connection.execute(f"PRAGMA cache_size = -{_SQLITE_CACHE}")
@@ -115,6 +117,24 @@ def _sqlite(target: Target) -> Any:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection, patience: float) -> None:
+    """Set the mode, which is one of the file; SQLite itself does not wait where others do the same.
+
+    patience: seconds.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= end:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return
 
 
 def _postgresql(target: Target) -> Any:
