@@ -237,14 +237,17 @@ class _Program(Server):
         code = self._popen(command).wait(120)
         assert code == 0, f"{command[0]}:\n{self.log.read_text()[-3000:]}"
 
+    @abstractmethod
     def _make(self) -> None:
-        raise NotImplementedError
+        """Make the files of an empty server."""
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it."""
 
+    @abstractmethod
     def _answers(self) -> bool:
-        raise NotImplementedError
+        """Whether it takes connections."""
 
 
 class PostgresServer(_Program):
