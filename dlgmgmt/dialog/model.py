@@ -1,4 +1,4 @@
-"""Dialogs, out legs and terminations, as the table keeps them.
+"""Dialogs and out legs, as the table keeps them.
 
 Every field that changes is read and written under the lock of the dialog's hash entry.
 """
@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import threading
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from dlgmgmt.dialog.cseq import Shifts
 from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.dialog.init import DialogInit
 from dlgmgmt.dialog.journal import Journal
 from dlgmgmt.dialog.states import ANSWERED, State
-from dlgmgmt.dialog.views import (
-    DialogView,
-    EndedLeg,
-    LegView,
-    SideOutcome,
-    Snapshot,
-    TerminationView,
-)
+from dlgmgmt.dialog.views import DialogView, EndedLeg, LegView, Snapshot
 from dlgmgmt.dialog.wheel import Timer
+
+if TYPE_CHECKING:
+    from dlgmgmt.dialog.orders import Termination
 
 MAX_LEGS = 64
 """Out legs of one dialog; a To-tag beyond them is forwarded but not tracked."""
@@ -142,76 +139,6 @@ class OutLeg:
             self.dflags,
         )
         return tuple.__new__(LegView, fields)
-
-
-class Side:
-    """One party that a termination tells; ``outcome`` as in SideOutcome."""
-
-    __slots__ = ("leg", "method", "outcome", "side")
-
-    def __init__(self, side: str, leg: OutLeg | None, method: str, outcome: str) -> None:
-        self.side = side
-        self.leg = leg
-        self.method = method
-        self.outcome = outcome
-
-
-class Termination:
-    """An order to end a dialog, and what came of it for each side.
-
-    cause: of the Reason header. early: 488 and CANCEL, not BYE. executed: the SIP engine has sent
-    what there is to send. open: the order still holds its dialog.
-    """
-
-    __slots__ = (
-        "cause",
-        "dialog",
-        "early",
-        "executed",
-        "extra_headers",
-        "id",
-        "open",
-        "ordered_ts",
-        "reason",
-        "sides",
-    )
-
-    def __init__(
-        self,
-        number: int,
-        dialog: Dialog,
-        cause: int,
-        reason: str,
-        extra_headers: str,
-        ordered_ts: float,
-    ) -> None:
-        self.id = number
-        self.dialog = dialog
-        self.cause = cause
-        self.reason = reason
-        self.extra_headers = extra_headers
-        self.ordered_ts = ordered_ts
-        self.early = False
-        self.executed = False
-        self.open = True
-        self.sides: list[Side] = []
-
-    def view(self) -> TerminationView:
-        """Copy the record; the caller holds the entry lock."""
-        dialog = self.dialog
-        return TerminationView(
-            self.id,
-            dialog.entry.index,
-            dialog.h_id,
-            dialog.callid,
-            dialog.from_tag,
-            self.reason,
-            int(self.ordered_ts),
-            tuple(
-                SideOutcome(s.side, s.leg.to_tag if s.leg else "", s.method, s.outcome)
-                for s in self.sides
-            ),
-        )
 
 
 class Dialog:

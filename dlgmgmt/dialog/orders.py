@@ -1,12 +1,16 @@
-"""The terminations whose outcome can be asked for, as many as there is room for."""
+"""Terminations, and those whose outcome can be asked for: as many as there is room for."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-from dlgmgmt.dialog.model import Termination
-from dlgmgmt.dialog.views import TerminationView
+from dlgmgmt.dialog.views import SideOutcome, TerminationView
+
+if TYPE_CHECKING:
+    from dlgmgmt.dialog.model import Dialog, OutLeg
 
 MAX_ORDERS = 2_000
 """Terminations whose outcome stays known."""
@@ -17,6 +21,112 @@ SENT = "sent"
 """The final answer to a caller's INVITE, whose ACK has not come."""
 
 _OPEN = frozenset({WAITING_FOR_ACK, PENDING, SENT})
+
+
+class Side:
+    """One party that a termination tells; ``outcome`` as in SideOutcome."""
+
+    __slots__ = ("leg", "method", "outcome", "side")
+
+    def __init__(self, side: str, leg: OutLeg | None, method: str, outcome: str) -> None:
+        self.side = side
+        self.leg = leg
+        self.method = method
+        self.outcome = outcome
+
+
+class Termination:
+    """An order to end a dialog, and what came of it for each side.
+
+    cause: of the Reason header. early: 488 and CANCEL, not BYE. executed: the SIP engine has sent
+    what there is to send. open: the order still holds its dialog.
+    """
+
+    __slots__ = (
+        "_dialog",
+        "callid",
+        "cause",
+        "early",
+        "entry",
+        "executed",
+        "extra_headers",
+        "from_tag",
+        "h_id",
+        "id",
+        "open",
+        "ordered_ts",
+        "reason",
+        "sides",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        dialog: Dialog,
+        cause: int,
+        reason: str,
+        extra_headers: str,
+        ordered_ts: float,
+    ) -> None:
+        self.id = number
+        self._dialog: Dialog | None = dialog
+        self.entry = dialog.entry
+        self.h_id = dialog.h_id
+        self.callid = dialog.callid
+        self.from_tag = dialog.from_tag
+        self.cause = cause
+        self.reason = reason
+        self.extra_headers = extra_headers
+        self.ordered_ts = ordered_ts
+        self.early = False
+        self.executed = False
+        self.open = True
+        self.sides: list[Side] = []
+
+    @property
+    def dialog(self) -> Dialog:
+        """The dialog that it ends; LookupError once it has let go of it."""
+        dialog = self._dialog
+        if dialog is None:
+            msg = f"order {self.id} has been carried out, its dialog is gone"
+            raise LookupError(msg)
+        return dialog
+
+    def is_left_alone(self) -> bool:
+        """Whether its dialog will not settle it any more. Entry lock held.
+
+        The dialog has left, or it goes on and knows nothing of an order that ended some legs.
+        """
+        dialog = self._dialog
+        return dialog is None or dialog.removed or dialog.termination is not self
+
+    def let_go(self) -> None:
+        """Refer to the dialog no more. Entry lock held.
+
+        The dialog refers to the order. Both would stay until the next collection of such cycles,
+        and there are so few of these that it may take an hour.
+        """
+        self._dialog = None
+
+    def take_up(self, dialog: Dialog) -> None:
+        """There is more to be told to its dialog, which has left the table already."""
+        self._dialog = dialog
+
+    def view(self) -> TerminationView:
+        """Copy the record; the caller holds the entry lock."""
+        return TerminationView(
+            self.id,
+            self.entry.index,
+            self.h_id,
+            self.callid,
+            self.from_tag,
+            self.reason,
+            int(self.ordered_ts),
+            tuple(
+                SideOutcome(s.side, s.leg.to_tag if s.leg else "", s.method, sys.intern(s.outcome))
+                for s in self.sides
+            ),
+        )
 
 
 class OrderLog:
@@ -34,7 +144,7 @@ class OrderLog:
                 self._orders.popitem(last=False)
 
     def settle(self, order: Termination) -> None:
-        """Keep no more than a copy of a termination whose dialog has left. Entry lock held.
+        """Keep no more than a copy of a termination to which nothing is added. Entry lock held.
 
         An order holds its dialog, with all that it consists of, and there may be 2,000 of them. One
         that somebody has still to answer is settled with the last answer.
@@ -45,6 +155,8 @@ class OrderLog:
         with self._lock:
             if order.id in self._orders:
                 self._orders[order.id] = view
+        if not order.open:
+            order.let_go()
 
     def find(self, number: int) -> TerminationView | None:
         """The termination with this id, None if unknown or forgotten."""
@@ -62,5 +174,5 @@ class OrderLog:
 def _view(order: Termination | TerminationView) -> TerminationView:
     if not isinstance(order, Termination):
         return order
-    with order.dialog.entry.lock:
+    with order.entry.lock:
         return order.view()

@@ -21,8 +21,8 @@ from dlgmgmt.dialog.events import DialogEvent, EventType, Listener
 from dlgmgmt.dialog.init import DialogInit
 from dlgmgmt.dialog.journal import Journal
 from dlgmgmt.dialog.matching import side_of
-from dlgmgmt.dialog.model import Dialog, Direction, Entry, OutLeg, Termination
-from dlgmgmt.dialog.orders import OrderLog
+from dlgmgmt.dialog.model import Dialog, Direction, Entry, OutLeg
+from dlgmgmt.dialog.orders import OrderLog, Termination
 from dlgmgmt.dialog.profiles import Profiles
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.states import ANSWERED, Event, IllegalEvent, State, next_state
@@ -149,7 +149,7 @@ class DialogTable(Attributes):
         self._orders.remember(order)
 
     def settle(self, order: Termination) -> None:
-        """Keep a copy of a termination once its dialog is gone. Entry lock held."""
+        """Keep a copy of a termination once all is said. Entry lock held."""
         self._orders.settle(order)
 
     def termination(self, number: int) -> TerminationView | None:

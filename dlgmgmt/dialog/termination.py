@@ -12,8 +12,8 @@ import itertools
 from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.limits import set_limits
-from dlgmgmt.dialog.model import Dialog, Entry, OutLeg, Side, Termination
-from dlgmgmt.dialog.orders import PENDING, WAITING_FOR_ACK
+from dlgmgmt.dialog.model import Dialog, Entry, OutLeg
+from dlgmgmt.dialog.orders import PENDING, WAITING_FOR_ACK, Side, Termination
 from dlgmgmt.dialog.states import Event, State
 from dlgmgmt.dialog.store import TICK
 from dlgmgmt.dialog.table import DialogTable
@@ -222,9 +222,9 @@ class Terminations:
 
     def record(self, order: Termination, side: Side, outcome: str) -> None:
         """Note what a side was sent or answered."""
-        with order.dialog.entry.lock:
+        with order.entry.lock:
             side.outcome = outcome
-            if order.dialog.removed:
+            if order.is_left_alone():
                 self.table.settle(order)
 
     def next_cseq(self, dialog: Dialog, leg: OutLeg, *, to_caller: bool) -> int:

@@ -50,7 +50,7 @@ class Locator:
         for sock in sockets:
             listening.setdefault(sock.kind, {})[sock.family] = None
         self._listening = {kind: tuple(families) for kind, families in listening.items()}
-        self._plan = functools.lru_cache(maxsize=8192)(self._read)
+        self._plan = functools.lru_cache(maxsize=2048)(self._read)
 
     def use(self, dns: DnsSettings) -> None:
         """Go on with other settings."""

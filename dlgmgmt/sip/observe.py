@@ -44,7 +44,7 @@ class InviteObserver:
             order = dialog.termination
             if order is not None:
                 if reply.status >= 200 and not self._known(to_tag):
-                    self._terminator.late_answer(order, learned)
+                    self._terminator.late_answer(dialog, order, learned)
                     return False
                 if reply.status < 200:
                     return False

@@ -14,8 +14,8 @@ from typing import cast
 
 from dlgmgmt.dialog.errors import BadExtraHeaders
 from dlgmgmt.dialog.events import EventType
-from dlgmgmt.dialog.model import Dialog, OutLeg, Side, Termination
-from dlgmgmt.dialog.orders import PENDING, SENT, WAITING_FOR_ACK
+from dlgmgmt.dialog.model import Dialog, OutLeg
+from dlgmgmt.dialog.orders import PENDING, SENT, WAITING_FOR_ACK, Side, Termination
 from dlgmgmt.dialog.termination import Terminations
 from dlgmgmt.dialog.tracker import InviteReply
 from dlgmgmt.dialog.views import TerminationView
@@ -119,7 +119,7 @@ class Terminator:
         )
 
     def _send(self, order: Termination) -> TerminationView:
-        with order.dialog.entry.lock:
+        with order.entry.lock:
             view = order.view()
         self._submit(functools.partial(self.execute, order))
         return view
@@ -218,6 +218,7 @@ class Terminator:
             return
         for side in order.sides:
             if side.method == "CANCEL" and side.leg is not None and side.leg.branch == branch:
+                order.take_up(dialog)
                 self._record(order, side, str(status))
 
     def invite_finished(self, dialog: Dialog) -> None:
@@ -226,18 +227,18 @@ class Terminator:
         if order is not None and order.early:
             for side in order.sides:
                 if side.method == "CANCEL" and side.outcome == PENDING:
+                    order.take_up(dialog)
                     self._record(order, side, "487")
             # Between the order and its execution the INVITE may end by itself; the order is then
             # closed by its execution, which still answers the caller.
             if order.executed:
                 self._close(order)
 
-    def late_answer(self, order: Termination, reply: InviteReply) -> None:
+    def late_answer(self, dialog: Dialog, order: Termination, reply: InviteReply) -> None:
         """A 2xx crossed the CANCEL of a call that was ended: acknowledge it and hang up.
 
         The caller has its 488 and will do neither; without this the phone would stay off hook.
         """
-        dialog = order.dialog
         leg = OutLeg(0, reply.branch, dialog.to_uri, reply.to_tag, dialog.first_req_cseq)
         leg.callee_contact, leg.callee_route_set = reply.contact, reply.route_set
         leg.callee_bind_addr = reply.bind_addr
@@ -260,6 +261,7 @@ class Terminator:
         # An order for BYEs that is still to be carried out will send this one with the others.
         if order.early or order.executed:
             self._table.hold(dialog)
+            order.take_up(dialog)
             self._send_bye(order, side)
 
     # -- BYE -----------------------------------------------------------------------------------
@@ -287,13 +289,13 @@ class Terminator:
 
     def _bye_ended(self, order: Termination, side: Side, outcome: str) -> None:
         """Whatever the final reply is, it says that the side was told."""
-        _LOG.info("callid=%r %s: BYE %s", order.dialog.callid, side.side, outcome)
+        dialog, leg = order.dialog, side.leg
+        _LOG.info("callid=%r %s: BYE %s", dialog.callid, side.side, outcome)
         self._record(order, side, outcome)
-        leg = side.leg
         self._table.publish(
-            EventType.TERMINATED_CONFIRMED, order.dialog, leg.to_tag if leg else "", outcome
+            EventType.TERMINATED_CONFIRMED, dialog, leg.to_tag if leg else "", outcome
         )
-        self._table.release(order.dialog)
+        self._table.release(dialog)
 
     def _record(self, order: Termination, side: Side, outcome: str) -> None:
         self._orders.record(order, side, outcome)

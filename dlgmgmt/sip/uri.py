@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from typing import NamedTuple
 
 from dlgmgmt.sip.errors import BadUri
@@ -13,6 +14,7 @@ DEFAULT_PORT = 5060
 DEFAULT_PORTS = {"tls": 5061, "ws": 80, "wss": 443}
 MAX_CACHED = 256
 """The longest text whose reading is remembered."""
+_REMEMBERED = 2048
 
 _URI = re.compile(
     r"(sips?):(?:([^@\s]*)@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._]+)(?::([0-9]{1,5}))?"
@@ -83,8 +85,8 @@ def _parse(text: str) -> Uri:
     match = _URI.fullmatch(text)
     # No blank of any script: in a Request-URI it would end the URI for some reader.
     if match is None or len(text.split()) != 1:
-        scheme = _SCHEME.match(text)
-        if scheme is not None and scheme[1].lower() not in ("sip", "sips"):
+        named = _SCHEME.match(text)
+        if named is not None and named[1].lower() not in ("sip", "sips"):
             raise BadUri(416, "Unsupported URI Scheme")
         raise BadUri(400, "Bad URI")
     port = int(match[4]) if match[4] else None
@@ -93,7 +95,9 @@ def _parse(text: str) -> Uri:
     host = match[3].lower()
     if host[0] == "[":
         host = host[1:-1]
-    return Uri(match[1].lower(), match[2] or "", host, port, match[5], match[6])
+    # There are many users at few hosts, and what is read here is kept.
+    scheme, host = sys.intern(match[1].lower()), sys.intern(host)
+    return Uri(scheme, match[2] or "", host, port, match[5], match[6])
 
 
-_cached = functools.lru_cache(maxsize=8192)(_parse)
+_cached = functools.lru_cache(maxsize=_REMEMBERED)(_parse)

@@ -14,7 +14,8 @@ from dlgmgmt.commands.errors import MgmtProtocol
 from dlgmgmt.commands.results_system import Statistics
 from dlgmgmt.commands.rows import build_registry
 from dlgmgmt.dialog.events import EventType
-from dlgmgmt.dialog.model import Dialog, Termination
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.orders import Termination
 from dlgmgmt.dialog.states import State
 from tests.unit.commands.harness import ME, OrdersOnly
 from tests.unit.dialog.harness import SETTINGS, Core, make_init

@@ -8,8 +8,8 @@ import pytest
 
 from dlgmgmt.dialog.errors import NoSuchDialog
 from dlgmgmt.dialog.events import EventType
-from dlgmgmt.dialog.model import Dialog, Termination
-from dlgmgmt.dialog.orders import MAX_ORDERS
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.orders import MAX_ORDERS, Termination
 from dlgmgmt.dialog.states import State
 from tests.unit.dialog.harness import UNIX, Core, in_state, state_of
 
@@ -255,15 +255,19 @@ def test_only_so_many_terminations_are_remembered() -> None:
 
 def test_what_is_remembered_of_a_termination_keeps_no_dialog_in_memory() -> None:
     core = Core()
+    gc.collect()
     dialog, _ = core.call()
     order = end(core)
     number = order.id
     for side in order.sides:
         core.orders.record(order, side, "200")
+    order.open = False
     core.table.release(dialog)
     core.events.clear()
+    # The collector comes rarely.
+    gc.disable()
     del dialog, order, side
-    gc.collect()
+    gc.enable()
     assert not [each for each in gc.get_objects() if isinstance(each, Dialog) and each.removed]
     view = core.table.termination(number)
     assert view is not None

@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from dlgmgmt.dialog.events import EventType
-from dlgmgmt.dialog.model import Dialog, Termination
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.orders import Termination
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.views import EndedLeg
 from tests.unit.dialog.harness import UNIX, Core, in_state, state_of, with_settings
