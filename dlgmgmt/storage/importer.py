@@ -26,17 +26,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from dlgmgmt.dialog.cseq import MAX_CSEQ
 from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage.errors import RowFault, SchemaError, StorageError
 from dlgmgmt.storage.url import MYSQL, POSTGRESQL, secrets_of, shown
+from dlgmgmt.storage.values import Values
 
 Kind = Literal["ims_dialog", "dialog"]
 
-DEFAULT_LIFETIME = 43_200
-"""Seconds; of a call whose row does not tell, the default of the modules."""
-
-MAX_TEXT = 65_535
 _TIMEOUT = 10
 _PAGE = 1000
 
@@ -175,82 +171,3 @@ _VARIABLES = frozenset({"id", "hash_entry", "hash_id", "dialog_key", "dialog_val
 
 def _foreign(table: Table, query: Select[Any]) -> Select[Any]:
     return query.where(table.c.owner.is_(None)) if "owner" in table.c else query
-
-
-class Values:
-    """The columns of one row, each read as what it has to be. Raises RowFault."""
-
-    __slots__ = ("_row", "_table")
-
-    def __init__(self, table: str, row: Mapping[str, Any]) -> None:
-        self._table = table
-        self._row = row
-
-    @property
-    def id(self) -> int:
-        """The row's key."""
-        number: int = self._row["id"]
-        return number
-
-    def fault(self, why: str) -> RowFault:
-        """That something is wrong with the row."""
-        return RowFault(self._table, self.id, why)
-
-    def optional(self, name: str) -> str:
-        """A text, "" for NULL."""
-        value = self._row[name]
-        if value is None:
-            return ""
-        if isinstance(value, bytes):
-            value = value.decode(errors="surrogateescape")
-        if not isinstance(value, str):
-            value = str(value)
-        if len(value) > MAX_TEXT:
-            raise self.fault(f"{name} has more than {MAX_TEXT} characters")
-        return value
-
-    def text(self, name: str) -> str:
-        """A text; NULL is a fault."""
-        if self._row[name] is None:
-            raise self.fault(f"{name} is NULL")
-        return self.optional(name)
-
-    def filled(self, name: str) -> str:
-        """A text that is not empty."""
-        value = self.text(name)
-        if not value:
-            raise self.fault(f"{name} is empty")
-        return value
-
-    def integer(self, name: str) -> int:
-        """A number that is no less than 0."""
-        value = self._row[name]
-        if not isinstance(value, int) or value < 0:
-            raise self.fault(f"{name} is {value!r:.40}, which is no number that can stand there")
-        return value
-
-    def flags(self, name: str) -> int:
-        """32 bits, of which the highest is a sign in the database."""
-        value = self._row[name]
-        if not isinstance(value, int) or not -(2**31) <= value < 2**32:
-            raise self.fault(f"{name} is {value!r:.40}, which is no set of flags")
-        return value & 0xFFFF_FFFF
-
-    def cseq(self, name: str) -> int:
-        """The number of a CSeq header, which is a text in these tables."""
-        value = self.text(name).strip()
-        if not (value.isascii() and value.isdigit() and len(value) <= 10):
-            raise self.fault(f"{name} is {value!r:.40}, which is no CSeq")
-        number = int(value)
-        if number > MAX_CSEQ:
-            raise self.fault(f"{name} is {number}, which is no CSeq")
-        return number
-
-    def lifetime(self, now: float) -> tuple[int, int, int]:
-        """When the call began and when it is to end (Unix seconds), and for how long that was."""
-        start, timeout = self.integer("start_time"), self.integer("timeout")
-        start = start or int(now)
-        if timeout <= start:
-            # No timer was set: the number is that of the server's own clock.
-            return start, int(now) + DEFAULT_LIFETIME, DEFAULT_LIFETIME
-        return start, timeout, timeout - start

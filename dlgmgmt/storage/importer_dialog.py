@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
-from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.dialog.profiles import MAX_INSERTIONS, MAX_VALUE
-from dlgmgmt.dialog.record import DialogRecord, LegRecord
+from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.dialog.states import State
 from dlgmgmt.storage.errors import RowFault
-from dlgmgmt.storage.extras import split_routes
-from dlgmgmt.storage.importer import Found, Imported, Source, Values
+from dlgmgmt.storage.importer import Found, Imported, Source
+from dlgmgmt.storage.values import Values, dialog_of, leg_of
 
 _COLUMNS = frozenset(
     {
@@ -74,59 +73,19 @@ def _record(
     variables: list[tuple[int, str, str]],
     now: float,
 ) -> DialogRecord:
-    start, timeout, lifetime = values.lifetime(now)
+    started, *_ = values.lifetime(now)
     flags = values.flags("iflags")
     caller_cseq, callee_cseq = values.cseq("caller_cseq"), values.cseq("callee_cseq")
-    acked = state is State.CONFIRMED
-    leg = LegRecord(
-        to_tag=values.filled("to_tag"),
-        to_uri=values.text("to_uri"),
-        branch=0,
-        caller_cseq=caller_cseq,
-        # It stays 0 until the callee sends a request; here it is the INVITE's number till then.
-        callee_cseq=callee_cseq or caller_cseq,
-        callee_cseq_seen=callee_cseq != 0,
-        callee_contact=values.text("callee_contact"),
-        callee_route_set=split_routes(values.optional("callee_route_set")),
-        callee_bind_addr=values.optional("callee_sock"),
-        acked=acked,
-        confirmed_at=0.0 if acked else float(start),
-        session_end=0.0,
-        dflags=0,
-        moved_by=(0, 0),
-        referred=0,
-        shifts=None,
-    )
-    return DialogRecord(
-        h_entry=key[0],
-        h_id=key[1],
-        did=encode_did(*key),
-        state=int(state),
-        callid=values.filled("callid"),
-        from_tag=values.filled("from_tag"),
-        from_uri=values.text("from_uri"),
-        to_uri=leg.to_uri,
-        req_uri=values.text("req_uri"),
-        first_req_cseq=caller_cseq,
-        caller_contact=values.text("caller_contact"),
-        caller_route_set=split_routes(values.optional("caller_route_set")),
-        caller_bind_addr=values.optional("caller_sock"),
-        lifetime=lifetime,
-        init_ts=start,
-        start_ts=start,
-        timeout=timeout,
-        session_ts=0,
-        sflags=values.flags("sflags"),
-        dflags=0,
+    # It stays 0 until the callee sends a request; here it is the INVITE's number till then.
+    seen = callee_cseq != 0
+    confirmed_at = 0.0 if state is State.CONFIRMED else float(started)
+    leg = leg_of(values, 0, caller_cseq, callee_cseq or caller_cseq, confirmed_at, seen=seen)
+    record = dialog_of(values, key, state, caller_cseq, (leg,), variables, now)
+    return record._replace(
         timeout_bye=bool(flags & _BYE_ON_TIMEOUT),
         timeout_noreset=bool(flags & _NO_RESET),
         keepalive=bool(flags & _PING_CALLER) + 2 * bool(flags & _PING_CALLEE),
-        fix_contact=False,
-        toroute=values.optional("toroute_name"),
         profiles=_profiles(values),
-        variables=tuple((name, value) for _, name, value in variables),
-        history=(),
-        legs=(leg,),
     )
 
 

@@ -14,14 +14,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from dlgmgmt.dialog.cseq import ShiftState
-from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.dialog.model import MAX_LEGS
 from dlgmgmt.dialog.record import DialogRecord, LegRecord
 from dlgmgmt.dialog.states import State
 from dlgmgmt.storage.errors import RowFault
-from dlgmgmt.storage.extras import split_routes
-from dlgmgmt.storage.importer import Found, Imported, Source, Values
+from dlgmgmt.storage.importer import Found, Imported, Source
 from dlgmgmt.storage.ims_links import DialogRow, LegRow, link
+from dlgmgmt.storage.values import Values, dialog_of, leg_of
 
 _IN_COLUMNS = frozenset(
     {
@@ -126,7 +125,7 @@ def _record(
     variables: list[tuple[int, str, str]],
     now: float,
 ) -> DialogRecord:
-    start, timeout, lifetime = values.lifetime(now)
+    started, *_ = values.lifetime(now)
     first = values.cseq("caller_original_cseq")
     if len(rows) > MAX_LEGS:
         raise values.fault(f"it has more than {MAX_LEGS} legs")
@@ -134,7 +133,7 @@ def _record(
     answered = [row for row in rows if row["callee_contact"]] or rows
     acked = state is not State.CONFIRMED_NA
     legs = tuple(
-        _leg(Values("dialog_out", row), branch, first, 0.0 if acked else float(start))
+        _leg(Values("dialog_out", row), branch, first, 0.0 if acked else float(started))
         for branch, row in enumerate(answered)
     )
     if len({leg.to_tag for leg in legs}) < len(legs):
@@ -143,61 +142,15 @@ def _record(
         state = State.CONCURRENT
     elif state is State.CONCURRENT:
         state = State.CONFIRMED
-    return DialogRecord(
-        h_entry=key[0],
-        h_id=key[1],
-        did=encode_did(*key),
-        state=int(state),
-        callid=values.filled("callid"),
-        from_tag=values.filled("from_tag"),
-        from_uri=values.text("from_uri"),
-        to_uri=legs[0].to_uri,
-        req_uri=values.text("req_uri"),
-        first_req_cseq=first,
-        caller_contact=values.text("caller_contact"),
-        caller_route_set=split_routes(values.optional("caller_route_set")),
-        caller_bind_addr=values.optional("caller_sock"),
-        lifetime=lifetime,
-        init_ts=start,
-        start_ts=start,
-        timeout=timeout,
-        session_ts=0,
-        sflags=values.flags("sflags"),
-        dflags=0,
-        timeout_bye=False,
-        timeout_noreset=False,
-        keepalive=0,
-        fix_contact=False,
-        toroute=values.optional("toroute_name"),
-        profiles=(),
-        variables=tuple((name, value) for _, name, value in variables),
-        history=(),
-        legs=legs,
-    )
+    return dialog_of(values, key, state, first, legs, variables, now)
 
 
 def _leg(values: Values, branch: int, first: int, confirmed_at: float) -> LegRecord:
     caller_cseq, callee_cseq = values.cseq("caller_cseq"), values.cseq("callee_cseq")
     # It begins with the number of the INVITE.
     seen = callee_cseq != first
-    return LegRecord(
-        to_tag=values.filled("to_tag"),
-        to_uri=values.text("to_uri"),
-        branch=branch,
-        caller_cseq=caller_cseq,
-        callee_cseq=callee_cseq,
-        callee_cseq_seen=seen,
-        callee_contact=values.text("callee_contact"),
-        callee_route_set=split_routes(values.optional("callee_route_set")),
-        callee_bind_addr=values.optional("callee_sock"),
-        acked=not confirmed_at,
-        confirmed_at=confirmed_at,
-        session_end=0.0,
-        dflags=0,
-        moved_by=(0, 0),
-        referred=0,
-        shifts=(_moved(caller_cseq), _moved(callee_cseq if seen else -1)),
-    )
+    leg = leg_of(values, branch, caller_cseq, callee_cseq, confirmed_at, seen=seen)
+    return leg._replace(shifts=(_moved(caller_cseq), _moved(callee_cseq if seen else -1)))
 
 
 def _moved(after: int) -> ShiftState:

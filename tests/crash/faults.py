@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
+import tempfile
 from pathlib import Path
 
 from tests.db.harness.servers import MariadbServer, PostgresServer, Server, SqliteFile
@@ -17,8 +20,11 @@ def faults_of(server: Server, url: str) -> dict[str, Fault]:
     """Those that can be made here, by their names."""
     found = [Fault("paused", server.pause, server.resume)]
     if isinstance(server, SqliteFile):
+        path = Path(url.removeprefix("sqlite://"))
         if server.can_fill:
-            found.append(_full_disk(server, Path(url.removeprefix("sqlite://"))))
+            found.append(_full_disk(server, path))
+        if _can_fix(path.parent):
+            found.append(Fault("read-only", lambda: _fix(path, "+i"), lambda: _fix(path, "-i")))
     else:
         found.append(Fault("stopped", server.stop, server.start))
         found.append(Fault("killed", server.kill, server.start))
@@ -59,6 +65,23 @@ def _full_disk(server: SqliteFile, path: Path) -> Fault:
             held.pop().close()
 
     return Fault("full", begin, end)
+
+
+def _can_fix(folder: Path) -> bool:
+    """Whether files there can be made such that nobody writes to them, not even root."""
+    if shutil.which("chattr") is None:
+        return False
+    with tempfile.NamedTemporaryFile(dir=folder) as probe:
+        for flag in ("+i", "-i"):
+            done = subprocess.run(["chattr", flag, probe.name], check=False, capture_output=True)
+            if done.returncode:
+                return False
+    return True
+
+
+def _fix(path: Path, flag: str) -> None:
+    """The file and its log; what SQLite shares in memory between programs goes on."""
+    subprocess.run(["chattr", flag, path, f"{path}-wal"], check=True, timeout=10)
 
 
 def _forbid(server: PostgresServer, value: str) -> None:

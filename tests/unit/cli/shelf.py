@@ -20,56 +20,40 @@ from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.jsonl import Header
 from dlgmgmt.storage.rows import in_row, out_rows, record_from, var_rows
 from dlgmgmt.storage.settings import StorageSettings
+from tests.unit.storage import records
 
 NOW = int(time.time())
 
 
 def leg(tag: str, **changes: Any) -> LegRecord:
-    base = LegRecord(
+    """With all that a leg may have."""
+    full = records.leg(
         to_tag=tag,
-        to_uri="sip:bob@example.com",
-        branch=1,
         caller_cseq=2,
         callee_cseq=102,
         callee_cseq_seen=True,
-        callee_contact="sip:bob@192.0.2.7:5060;ob",
-        callee_route_set=("<sip:192.0.2.9;lr>",),
-        callee_bind_addr="udp:192.0.2.1:5060",
-        acked=True,
-        confirmed_at=0.0,
-        session_end=0.0,
-        dflags=0,
         moved_by=(2, 102),
         referred=1,
         shifts=((((2, 1),), 0, 3, -1), ((), 0, 0, -1)),
     )
-    return base._replace(**changes)
+    return full._replace(**changes)
 
 
 def dialog(number: int, **changes: Any) -> DialogRecord:
-    base = DialogRecord(
+    """With all that a dialog may have, and an hour to go."""
+    full = records.record(
+        number,
         h_entry=number % 4096,
         h_id=number,
         did=encode_did(number % 4096, number),
-        state=4,
         callid=f"call-{number}@example.com",
-        from_tag=f"from-{number}",
-        from_uri="sip:alice@example.com",
-        to_uri="sip:bob@example.com",
-        req_uri="sip:bob@192.0.2.1",
-        first_req_cseq=1,
-        caller_contact="sip:alice@192.0.2.5",
         caller_route_set=("<sip:192.0.2.8;lr>",),
-        caller_bind_addr="udp:192.0.2.1:5060",
-        lifetime=43_200,
         init_ts=NOW - 60,
         start_ts=NOW - 50,
         timeout=NOW + 3600,
-        session_ts=0,
         sflags=17,
         dflags=1,
         timeout_bye=True,
-        timeout_noreset=False,
         keepalive=3,
         fix_contact=True,
         toroute="gone",
@@ -78,7 +62,7 @@ def dialog(number: int, **changes: Any) -> DialogRecord:
         history=(EndedLeg(2, "busy", 486, "rejected"),),
         legs=(leg(f"to-{number}"),),
     )
-    return base._replace(**changes)
+    return full._replace(**changes)
 
 
 class Shelf:

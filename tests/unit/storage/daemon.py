@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlgmgmt.dialog.model import Dialog
-from dlgmgmt.dialog.record import DialogRecord, LegRecord
+from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.dialog.settings import DialogSettings
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.dialog.tracker import InviteReply, Tracker
@@ -24,6 +24,7 @@ from dlgmgmt.storage.rows import in_row, out_rows, var_rows
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.store import Storage
 from tests.unit.dialog.harness import make_init
+from tests.unit.storage import records
 
 OWNER = "dlgmgmt"
 TABLES = ("dialog_in", "dialog_out", "dialog_vars")
@@ -167,53 +168,19 @@ def killed_after(pages: int, folder: Path, owner: str | None = None, **changes: 
 def record(number: int, **changes: Any) -> DialogRecord:
     """A plain call in entry 1 of 8, which its Call-ID hashes to only by chance."""
     now = int(time.time())
-    leg = LegRecord(
-        to_tag=f"to-{number}",
-        to_uri=f"sip:b{number}@b",
-        branch=0,
-        caller_cseq=10,
-        callee_cseq=10,
-        callee_cseq_seen=False,
-        callee_contact=f"sip:b{number}@192.0.2.2",
-        callee_route_set=(),
-        callee_bind_addr="udp:192.0.2.5:5060",
-        acked=True,
-        confirmed_at=0.0,
-        session_end=0.0,
-        dflags=0,
-        moved_by=(0, 0),
-        referred=0,
-        shifts=None,
-    )
-    plain = DialogRecord(
+    leg = records.leg(number)
+    plain = records.record(
         h_entry=1,
         h_id=number,
         did="",
-        state=4,
         callid=f"call-{number}",
         from_tag=f"from-{number}",
-        from_uri="sip:a@a",
-        to_uri=f"sip:b{number}@b",
-        req_uri=f"sip:b{number}@proxy",
-        first_req_cseq=10,
-        caller_contact="sip:a@192.0.2.1",
-        caller_route_set=("<sip:192.0.2.9;lr>",),
-        caller_bind_addr="udp:192.0.2.5:5060",
+        to_uri=leg.to_uri,
+        req_uri=leg.to_uri,
         lifetime=600,
         init_ts=now - 11,
         start_ts=now - 10,
         timeout=now + 590,
-        session_ts=0,
-        sflags=0,
-        dflags=0,
-        timeout_bye=False,
-        timeout_noreset=False,
-        keepalive=0,
-        fix_contact=False,
-        toroute="",
-        profiles=(),
-        variables=(),
-        history=(),
         legs=(leg,),
     )
     return plain._replace(**changes)

@@ -10,8 +10,9 @@ import pytest
 
 from dlgmgmt.dialog.cseq import Shift
 from dlgmgmt.storage.errors import SchemaError, StorageError
-from dlgmgmt.storage.importer import DEFAULT_LIFETIME, kinds, source
+from dlgmgmt.storage.importer import kinds, source
 from dlgmgmt.storage.url import parse_url
+from dlgmgmt.storage.values import DEFAULT_LIFETIME
 from tests.unit.storage.kamailio import (
     NAMES,
     NOW,

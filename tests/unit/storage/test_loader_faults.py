@@ -202,7 +202,7 @@ def test_of_two_calls_in_one_place_the_one_that_belongs_there_is_kept(tmp_path: 
 def test_two_calls_whose_legs_cannot_be_told_apart_are_both_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _two_calls_in_one_place(tmp_path, "sip:b1@b")
+    _two_calls_in_one_place(tmp_path, record(1).to_uri)
     with running(tmp_path) as daemon:
         assert daemon.listing() == {}
         assert daemon.storage.status().skipped == 2
