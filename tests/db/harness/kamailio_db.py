@@ -187,28 +187,11 @@ def record(
     plain: one phone. rich: with profiles, variables and flags. fork: two phones ring, and the
     first of them answers. moved: the callee has sent a re-INVITE and an UPDATE.
     """
-    assert BINARY is not None
-    assert MODULES is not None
     folder.mkdir(parents=True, exist_ok=True)
     database = folder / "kamailio.sqlite"
     _create(database, module)
     written = Written(module, database, free_port())
-    config = folder / "kamailio.cfg"
-    text = _CONFIG
-    for name, value in {
-        "MODULES": MODULES,
-        "PORT": written.port,
-        "NAME": module,
-        "DATABASE": database,
-        "MANAGE": _MANAGE[module],
-        "RICH": _RICH[module],
-        "ROUTES": _ROUTES,
-    }.items():
-        text = text.replace(f"@{name}@", str(value))
-    config.write_text(text)
-    command = [BINARY, "-f", str(config), "-DD", "-E", "-m", "64", "-M", "8"]
-    command += ["-Y", str(folder), "-P", str(folder / "pid"), "-w", str(folder)]
-    kamailio = Program(command, folder / "kamailio.log", lambda log: "rocess" in log)
+    kamailio = start(folder, written)
     try:
         for way in ways:
             written.calls.append(_place(folder / way, written.port, way, limit))
@@ -219,6 +202,29 @@ def record(
     finally:
         kamailio.kill()
     return written
+
+
+def start(folder: Path, written: Written, megabytes: int = 64) -> Program:
+    """Kamailio with ``written``. megabytes: of memory, shared and of each process."""
+    assert BINARY is not None
+    assert MODULES is not None
+    module = written.module
+    config = folder / "kamailio.cfg"
+    text = _CONFIG
+    for name, value in {
+        "MODULES": MODULES,
+        "PORT": written.port,
+        "NAME": module,
+        "DATABASE": written.database,
+        "MANAGE": _MANAGE[module],
+        "RICH": _RICH[module],
+        "ROUTES": _ROUTES,
+    }.items():
+        text = text.replace(f"@{name}@", str(value))
+    config.write_text(text)
+    command = [BINARY, "-f", str(config), "-DD", "-E", "-m", str(megabytes), "-M", str(megabytes)]
+    command += ["-Y", str(folder), "-P", str(folder / "pid"), "-w", str(folder)]
+    return Program(command, folder / "kamailio.log", lambda log: "rocess" in log)
 
 
 def _create(database: Path, module: str) -> None:
