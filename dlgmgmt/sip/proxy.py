@@ -160,7 +160,10 @@ class Proxy:
             _QUIET.info("reply dropped: no Via but the own")
             return
         if stream is not None and transaction.method == "INVITE" and msg.status > 100:
-            stream.carries(msg.callid)
+            # It finds its way by its Via alone, and may have no Call-ID.
+            callid = msg.get("call-id")
+            if callid:
+                stream.carries(callid)
         transaction.receive(msg)
 
     def _request(

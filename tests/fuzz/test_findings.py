@@ -12,7 +12,7 @@ from dlgmgmt.sip.framing import Framer, FramingError
 from dlgmgmt.sip.message import Message
 from dlgmgmt.sip.uri import parse_uri
 from mi_fifo import MiBadRequest, RequestParser
-from tests.unit.sip.harness import BOB, FakeFlow, FakeStream, World
+from tests.unit.sip.harness import BOB, FakeFlow, FakeStream, World, house
 
 
 def request(*lines: str) -> bytes:
@@ -102,6 +102,21 @@ def test_a_message_that_is_too_large_for_a_stream_is_answered_513() -> None:
     world.proxy.unreadable(caught.value, stream)
     (mail,) = world.take()
     assert (mail.sip.start, mail.to) == ("SIP/2.0 513 Message too large", peer)
+    world.finish()
+
+
+def test_a_reply_without_call_id_on_a_connection_goes_its_way() -> None:
+    world = World(streams=(("10.0.0.1", 5070),))
+    home = house(world)
+    home.alice.invite("1")
+    ringing = home.bob.reply(home.bob.one("INVITE"), 180, tag="")
+    world.take()
+    data = ringing.raw.replace(b"Call-ID: c1\r\n", b"").replace(b" 180 ", b" 183 ")
+    assert b"Call-ID" not in data
+    peer = "10.0.9.2", 40000
+    stream = FakeFlow(cast("FakeStream", world.sockets[2]), peer)
+    world.proxy.receive(data, peer, stream.stream, stream)
+    assert home.alice.one("183")["CSeq"] == "1 INVITE"
     world.finish()
 
 
