@@ -68,15 +68,19 @@ def _full_disk(server: SqliteFile, path: Path) -> Fault:
 
 
 def _can_fix(folder: Path) -> bool:
-    """Whether files there can be made such that nobody writes to them, not even root."""
+    """Whether files there can be made such that nobody writes to them, not who has them open."""
     if shutil.which("chattr") is None:
         return False
-    with tempfile.NamedTemporaryFile(dir=folder) as probe:
+    refused = False
+    with tempfile.NamedTemporaryFile(dir=folder, buffering=0) as probe:
         for flag in ("+i", "-i"):
             done = subprocess.run(["chattr", flag, probe.name], check=False, capture_output=True)
-            if done.returncode:
-                return False
-    return True
+            try:
+                probe.write(b"x")
+            except PermissionError:
+                # A file system in memory only looks when a file is opened.
+                refused = done.returncode == 0
+    return refused
 
 
 def _fix(path: Path, flag: str) -> None:
