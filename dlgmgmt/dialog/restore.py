@@ -7,7 +7,7 @@ due meanwhile is due at once, or a little later, so that thousands of calls need
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dlgmgmt.dialog.cseq import MAX_CSEQ, Shift, Shifts
 from dlgmgmt.dialog.did import encode_did
@@ -27,6 +27,8 @@ _LAST_MOMENT = 2**53
 # A member of an enumeration takes longer to be found than a name of the module.
 _UNCONFIRMED = State.UNCONFIRMED
 _CONFIRMED = State.CONFIRMED
+_CALLID = DialogRecord._fields.index("callid")
+_TIMEOUT = DialogRecord._fields.index("timeout")
 _DELETED = State.DELETED
 _LOADED = EventType.LOADED
 
@@ -84,9 +86,9 @@ def restore(
             ):
                 raise RestoreError(f"{known.entry.index}:{known.h_id} is the same dialog")
         own = entry.index == record.h_entry and h_id not in entry.by_id and 0 <= h_id <= MAX_ID
-        dialog = _dialog(entry, h_id if own else table.free_id(entry), record)
+        dialog = _dialog(entry, h_id if own else table.free_id(entry), record[:])
         for leg in legs:
-            dialog.legs[leg.to_tag] = _leg(table, leg, monotonic - wall, monotonic)
+            dialog.legs[leg.to_tag] = _leg(table, leg[:], monotonic - wall, monotonic)
         if record.profiles:
             table.profiles.join(dialog, record.profiles)
         timeout = record.timeout
@@ -104,6 +106,35 @@ def restore(
     if table.heard(_LOADED):
         table.publish(_LOADED, dialog)
     return tuple.__new__(Restored, (dialog, not own, expired, late))
+
+
+def restore_plain(
+    table: DialogTable, fields: tuple[Any, ...], offset: float, now: float
+) -> Dialog | None:
+    """As restore(), of a call in which nothing can be wrong, by a way half as long.
+
+    fields: those of a DialogRecord; the only leg's, acknowledged and without a session timer, are
+    a plain tuple too. Its timeout is to come. now: of the monotonic clock; offset: what to add to
+    Unix seconds to get there. None if its place is taken, is another one now, or another dialog has
+    its Call-ID: restore() knows what to do then.
+    """
+    callid = fields[_CALLID]
+    h_id = fields[1]
+    timeout = fields[_TIMEOUT]
+    (leg,) = fields[-1]
+    entry = table.entry_of(callid)
+    with entry.lock:
+        if entry.index != fields[0] or h_id in entry.by_id or callid in entry.by_callid:
+            return None
+        dialog = _dialog(entry, h_id, fields)
+        dialog.legs[leg[0]] = _leg(table, leg, offset, now)
+        table.arm_restored(dialog, timeout + offset, timeout)
+        dialog.state = _CONFIRMED
+        dialog.stored = LOADED
+        table.put(dialog)
+    if table.heard(_LOADED):
+        table.publish(_LOADED, dialog)
+    return dialog
 
 
 def _is_plain(record: DialogRecord) -> bool:
@@ -225,8 +256,11 @@ def _shares_leg(known: Dialog, record: DialogRecord) -> bool:
     return known.state is _DELETED and any(leg.to_tag in ended for leg in record.legs)
 
 
-def _dialog(entry: Entry, h_id: int, record: DialogRecord) -> Dialog:
-    """Each field is set once: a start makes dialogs by the hundred thousand."""
+def _dialog(entry: Entry, h_id: int, fields: tuple[Any, ...]) -> Dialog:
+    """Each field is set once: a start makes dialogs by the hundred thousand.
+
+    fields: a DialogRecord's, of a plain tuple: it is taken apart without an iterator.
+    """
     dialog = Dialog.__new__(Dialog)
     (
         _,
@@ -258,7 +292,7 @@ def _dialog(entry: Entry, h_id: int, record: DialogRecord) -> Dialog:
         dialog.variables,
         history,
         _,
-    ) = record[:]
+    ) = fields
     dialog.entry = entry
     dialog.h_id = h_id
     dialog.did = encode_did(entry.index, h_id)
@@ -273,8 +307,8 @@ def _dialog(entry: Entry, h_id: int, record: DialogRecord) -> Dialog:
     return dialog
 
 
-def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> OutLeg:
-    """offset: what to add to Unix seconds to get the monotonic clock."""
+def _leg(table: DialogTable, fields: tuple[Any, ...], offset: float, now: float) -> OutLeg:
+    """fields: a LegRecord's. offset: what to add to Unix seconds to get the monotonic clock."""
     leg = OutLeg.__new__(OutLeg)
     (
         to_tag,
@@ -293,7 +327,7 @@ def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> Ou
         leg.moved_by,
         referred,
         shifts,
-    ) = record[:]
+    ) = fields
     leg.to_tag = to_tag
     leg.h_entry = table.hash_of(to_tag)
     leg.confirmed = True
@@ -307,7 +341,7 @@ def _leg(table: DialogTable, record: LegRecord, offset: float, now: float) -> Ou
         try:
             leg.shifts = Shifts(*map(Shift.restored, shifts))
         except (TypeError, ValueError):
-            raise RestoreError(f"leg {record.to_tag!r:.60}: moves of CSeq that cannot be") from None
+            raise RestoreError(f"leg {to_tag!r:.60}: moves of CSeq that cannot be") from None
     return leg
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
-from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, Table, delete
@@ -19,8 +18,9 @@ from dlgmgmt.storage.errors import RowsRefused, StorageError
 from dlgmgmt.storage.locks import OwnerLocks
 from dlgmgmt.storage.migrate import ensure
 from dlgmgmt.storage.odd import StoredDialog
+from dlgmgmt.storage.page import Page
 from dlgmgmt.storage.settings import StorageSettings
-from dlgmgmt.storage.tables import DIALOG_VARS, IN_COLUMNS, OUT_COLUMNS, SHARED
+from dlgmgmt.storage.tables import DIALOG_VARS
 from dlgmgmt.storage.url import POSTGRESQL, SQLITE, parse_url
 
 __all__ = ["Database", "Key", "Row", "StoredDialog", "WriteBatch"]
@@ -38,8 +38,6 @@ _SIZES: Final = (128, 16, 1)
 """Keys of one DELETE on MariaDB."""
 
 _ALL: Final = 2**62
-_LEG: Final = 1 + len(IN_COLUMNS)
-_SHARED: Final = 1 + len(SHARED)
 _Result = TypeVar("_Result")
 
 
@@ -93,6 +91,13 @@ class Database:
     def read(
         self, owner: str | None, fetch_rows: int, *, after: int = 0, last: int | None = None
     ) -> Iterator[list[StoredDialog]]:
+        """As pages(), sorted by dialogs."""
+        for page in self.pages(owner, fetch_rows, after=after, last=last):
+            yield page.dialogs()
+
+    def pages(
+        self, owner: str | None, fetch_rows: int, *, after: int = 0, last: int | None = None
+    ) -> Iterator[Page]:
         """The dialogs of an owner in the order of their ``id``, page by page; ``after`` an id.
 
         last: the last id; None: that which is the last now.
@@ -113,15 +118,17 @@ class Database:
                 values = ends.values(owner=owner, after=after, last=last, count=count - 1)
                 end = next(iter(self._select(ends.text, values)), (last,))[0]
             values = page.values(owner=owner, after=after, last=end, count=count)
-            dialogs = _dialogs(self._select(page.text, values))
+            rows = self._select(page.text, values)
             after = end
-            if dialogs:
-                first, until = dialogs[0].in_id, dialogs[-1].in_id
+            if rows:
+                ids = {row[0] for row in rows}
+                first, until = min(ids), max(ids)
+                var_rows: list[Row] = []
                 if has_variables:
                     values = page_vars.values(owner=owner, first=first, last=until)
-                    _add_variables(dialogs, self._select(page_vars.text, values))
-                yield dialogs
-                if len(dialogs) == count:
+                    var_rows = self._select(page_vars.text, values)
+                yield Page(rows, var_rows)
+                if len(ids) == count:
                     after = until
 
     def last(self, owner: str | None) -> int:
@@ -309,59 +316,3 @@ class Database:
             # It may be broken in any way, and nobody is interested.
             with suppress(Exception):
                 connection.close()
-
-
-def _dialogs(rows: list[Row]) -> list[StoredDialog]:
-    """Rows of the join: those of a dialog stand together."""
-    found: list[StoredDialog] = []
-    make = tuple.__new__
-    last = -1
-    for row in rows:
-        row_id = row[0]
-        leg_id = row[_LEG]
-        if row_id <= last:
-            if row_id < last:
-                # No database does so, but none has promised not to.
-                return _dialogs(sorted(rows, key=itemgetter(0)))
-            dialog = found[-1]
-            dialog.out_rows.append(row[1:_SHARED] + row[_LEG + 1 :])
-            dialog.out_ids.append(leg_id)
-            continue
-        last = row_id
-        if leg_id is None:
-            found.append(StoredDialog(row[1:_LEG], [], [], row_id, [], []))
-        else:
-            leg = row[1:_SHARED] + row[_LEG + 1 :]
-            fields: tuple[Any, ...] = (row[1:_LEG], [leg], [], row_id, [leg_id], [])
-            found.append(make(StoredDialog, fields))
-    for dialog in found:
-        if len(dialog.out_rows) > 1:
-            _sort_legs(dialog)
-    return found
-
-
-_LEG_NO: Final = OUT_COLUMNS.index("leg_no")
-
-
-def _sort_legs(dialog: StoredDialog) -> None:
-    """Own legs by their number, Kamailio's by their key."""
-
-    def place(leg: tuple[Row, int]) -> tuple[int, int]:
-        number = leg[0][_LEG_NO]
-        return number if isinstance(number, int) else -1, leg[1]
-
-    legs = sorted(zip(dialog.out_rows, dialog.out_ids, strict=True), key=place)
-    dialog.out_rows[:] = [row for row, _ in legs]
-    dialog.out_ids[:] = [row_id for _, row_id in legs]
-
-
-def _add_variables(dialogs: list[StoredDialog], rows: list[Row]) -> None:
-    by_key: dict[tuple[object, object], dict[int, Row]] = {}
-    for row in rows:
-        # Two dialogs with one key, which only Kamailio writes, bring each variable twice.
-        by_key.setdefault(row[2:4], {})[row[0]] = row[1:]
-    for dialog in dialogs:
-        found = by_key.get(dialog.in_row[1:3])
-        if found:
-            dialog.var_ids.extend(found)
-            dialog.var_rows.extend(found.values())

@@ -12,12 +12,15 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import literal, select
 
+from dlgmgmt.dialog.restore import restore_plain
 from dlgmgmt.dialog.table import DialogTable
-from dlgmgmt.storage.batch import WriteBatch
+from dlgmgmt.storage.batch import Row, WriteBatch
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import Damaged, StorageError
 from dlgmgmt.storage.intake import Intake, rows_of
 from dlgmgmt.storage.odd import StoredDialog
+from dlgmgmt.storage.page import Page, dialogs_of
+from dlgmgmt.storage.plain import plain_call
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.spirals import Spirals
 from dlgmgmt.storage.survey import highest, strays, survey
@@ -101,6 +104,7 @@ class Loader:
         self.twins: dict[int, Verdict] = {}
         self.loaded_twins: set[int] = set()
         self._spirals = Spirals()
+        self._legs = self._variables = 0
         self._undropped = False
         # Since when it answers, and what is asked of it fails.
         self._failing: float | None = None
@@ -113,30 +117,64 @@ class Loader:
             reserve(self._table, h_entry, h_id)
         found = self._insist(lambda: survey(self._database.query, owner, self._table.hash_of))
         self.twins = found.twins
-        legs = variables = seen = 0
+        seen = 0
         for page in self._pages(owner):
-            for start in range(0, len(page), PIECE):
-                piece = page[start : start + PIECE]
-                told = self._intake.sort(piece, found.twins)
-                self._intake.settle(told)
-                for record, stored in told.records:
-                    done = self._intake.restore(record, stored.in_id, beside=self._spirals.beside)
-                    if found.twins and stored.in_id in found.twins and done is not None:
-                        self.loaded_twins.add(stored.in_id)
-                    if done is not None and done.moved:
-                        # Nobody else has a row at its new place: reserve() has seen to it.
-                        self._writer.loaded(done.dialog, stored)
-                        self._spirals.note(done.dialog, record)
-                if told.gone:
-                    self._drop(told.gone, found.twins)
-                for stored in piece:
-                    legs += len(stored.out_rows)
-                    variables += len(stored.var_rows)
-                self._pause()
-            seen += len(page)
+            if page.is_simple():
+                for start in range(0, len(page.rows), PIECE):
+                    self._take_rows(page.rows[start : start + PIECE])
+                    self._pause()
+                seen += len(page.rows)
+            else:
+                dialogs = page.dialogs()
+                for start in range(0, len(dialogs), PIECE):
+                    self._take(dialogs[start : start + PIECE])
+                    self._pause()
+                seen += len(dialogs)
             self._say(seen, found.dialogs)
-        if (legs, variables) != (found.legs, found.variables):
+        if (self._legs, self._variables) != (found.legs, found.variables):
             say_strays(self._insist(lambda: strays(self._database.query, owner)))
+
+    def _take_rows(self, rows: list[Row]) -> None:
+        """Dialogs of one row each, nearly all of them ordinary calls."""
+        table, twins = self._table, self.twins
+        wall, monotonic = table.wall(), table.monotonic()
+        offset = monotonic - wall
+        loaded = 0
+        others: list[Row] = []
+        for row in rows:
+            fields = plain_call(row, wall)
+            if fields is not None and not (twins and row[0] in twins):
+                if others:
+                    # Of two with the same identity the first one counts.
+                    self._take(dialogs_of(others))
+                    others = []
+                if restore_plain(table, fields, offset, monotonic) is not None:
+                    loaded += 1
+                    continue
+            others.append(row)
+        if others:
+            self._take(dialogs_of(others))
+        self._intake.loaded += loaded
+        self._legs += loaded
+
+    def _take(self, piece: list[StoredDialog]) -> None:
+        """Dialogs of any kind."""
+        twins = self.twins
+        told = self._intake.sort(piece, twins)
+        self._intake.settle(told)
+        for record, stored in told.records:
+            done = self._intake.restore(record, stored.in_id, beside=self._spirals.beside)
+            if twins and stored.in_id in twins and done is not None:
+                self.loaded_twins.add(stored.in_id)
+            if done is not None and done.moved:
+                # Nobody else has a row at its new place: reserve() has seen to it.
+                self._writer.loaded(done.dialog, stored)
+                self._spirals.note(done.dialog, record)
+        if told.gone:
+            self._drop(told.gone, twins)
+        for stored in piece:
+            self._legs += len(stored.out_rows)
+            self._variables += len(stored.var_rows)
 
     def _drop(self, gone: list[StoredDialog], twins: dict[int, Verdict]) -> None:
         """Delete the rows of dialogs that are not loaded."""
@@ -152,17 +190,17 @@ class Loader:
                 _LOG.warning("database: rows of early or expired dialogs remain: %s", error)
             self._undropped = True
 
-    def _pages(self, owner: str) -> Iterator[list[StoredDialog]]:
+    def _pages(self, owner: str) -> Iterator[Page]:
         """All pages of an owner, through outages."""
         # What is written meanwhile is of dialogs that are in the table, or have been.
         last = self._insist(lambda: self._database.last(owner))
-        read, count = self._database.read, self._settings.fetch_rows
+        read, count = self._database.pages, self._settings.fetch_rows
         after = 0
         pause = 0.0
         while True:
             try:
                 for page in read(owner, count, after=after, last=last):
-                    after = page[-1].in_id
+                    after = max(row[0] for row in page.rows)
                     pause = 0.0
                     yield page
             except StorageError as error:

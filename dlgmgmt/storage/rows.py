@@ -27,14 +27,13 @@ from dlgmgmt.storage.odd import (
     checked_leg,
     checked_var,
 )
-from dlgmgmt.storage.plain import is_plain_dialog, is_plain_leg, routes_of
+from dlgmgmt.storage.plain import KEEPALIVE, is_plain_dialog, is_plain_leg, routes_of
 from dlgmgmt.storage.tables import IN_COLUMNS, OUT_COLUMNS
 
 DEFAULT_LIFETIME = 43_200
 
 _IN_TEXTS = IN_COLUMNS[3:14]
 _OUT_TEXTS = OUT_COLUMNS[3:11]
-_KEEPALIVE = 3
 
 
 def in_row(record: DialogRecord, owner: str) -> Row:
@@ -82,7 +81,7 @@ def in_row(record: DialogRecord, owner: str) -> Row:
         r.session_ts,
         r.sflags,
         r.dflags,
-        r.timeout_bye | r.timeout_noreset << 1 | r.fix_contact << 2 | r.keepalive << _KEEPALIVE,
+        r.timeout_bye | r.timeout_noreset << 1 | r.fix_contact << 2 | r.keepalive << KEEPALIVE,
         xdata,
     )
 
@@ -241,7 +240,7 @@ def record_from(
         dflags,
         switches & 1 == 1,
         switches & 2 == 2,
-        switches >> _KEEPALIVE,
+        switches >> KEEPALIVE,
         switches & 4 == 4,
         toroute,
         (),

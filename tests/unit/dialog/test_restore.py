@@ -9,7 +9,7 @@ import pytest
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.dialog.record import LOADED, DialogRecord
-from dlgmgmt.dialog.restore import RestoreError, restore
+from dlgmgmt.dialog.restore import RestoreError, restore, restore_plain
 from dlgmgmt.dialog.states import State
 from tests.unit.dialog.harness import SETTINGS, Core, in_state, make_init
 from tests.unit.dialog.next_run import Next, record, view
@@ -44,6 +44,46 @@ def test_it_has_every_field_that_a_dialog_has() -> None:
     assert [name for name in Dialog.__slots__ if not hasattr(done, name)] == []
     (leg,) = done.legs.values()
     assert [name for name in OutLeg.__slots__ if not hasattr(leg, name)] == []
+
+
+def plain(then: Next, it: DialogRecord) -> Dialog | None:
+    """By the short way."""
+    wall, now = then.table.wall(), then.table.monotonic()
+    (leg,) = it.legs
+    return restore_plain(then.table, (*it[:-1], (leg[:],)), now - wall, now)
+
+
+def test_the_short_way_makes_the_same_dialog() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    core.now = 50.0
+    then = Next(core)
+    done = plain(then, record(dialog))
+    assert done is not None
+    long = restore(Next(core).table, record(dialog)).dialog
+    assert view(done) == view(long) == view(dialog)
+    for one, other in ((done, long), (done.legs["bob"], long.legs["bob"])):
+        for name in type(one).__slots__:
+            if name not in ("entry", "timer", "legs"):
+                assert getattr(one, name) == getattr(other, name), name
+    assert then.table.dialog(dialog.entry.index, dialog.h_id) is done
+    assert then.table.counts().confirmed == 1
+    then.advance(549.0)
+    assert then.expired == []
+    then.advance(2.0)
+    assert then.expired == [done]
+
+
+def test_the_short_way_ends_where_its_place_is_not_its_own() -> None:
+    core = Core()
+    dialog, _ = core.call()
+    it = record(dialog)
+    then = Next(core)
+    assert plain(then, it._replace(h_entry=it.h_entry ^ 1)) is None
+    assert len(then.table) == 0
+    assert plain(then, it) is not None
+    assert plain(then, it._replace(h_id=it.h_id + 1)) is None
+    assert len(then.table) == 1
 
 
 def test_it_is_found_and_hung_up_as_before() -> None:

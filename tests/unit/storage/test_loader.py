@@ -13,8 +13,9 @@ import pytest
 from dlgmgmt.dialog.model import Direction
 from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage import loader
-from dlgmgmt.storage.database import Database, StoredDialog
+from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import StorageError
+from dlgmgmt.storage.page import Page
 from tests.unit.storage.daemon import (
     OWNER,
     TABLES,
@@ -290,9 +291,9 @@ def test_what_moved_before_an_outage_is_not_read_again_after_it(
 ) -> None:
     store(tmp_path, *map(record, range(1, 10)))
     daemon = Daemon(tmp_path, hash_size=64)
-    read = Database.read
+    read = Database.pages
 
-    def cut_off(*args: Any, **more: Any) -> Iterator[list[StoredDialog]]:
+    def cut_off(*args: Any, **more: Any) -> Iterator[Page]:
         if daemon.has("call-2"):
             yield from read(*args, **more)
             return
@@ -301,7 +302,7 @@ def test_what_moved_before_an_outage_is_not_read_again_after_it(
         daemon.hang_up("call-1")
         raise StorageError("connection lost")
 
-    monkeypatch.setattr(Database, "read", cut_off)
+    monkeypatch.setattr(Database, "pages", cut_off)
     report = daemon.start()
     assert (report.loaded, report.skipped) == (9, 0)
     assert daemon.listing().keys() == {f"call-{number}" for number in range(2, 10)}
