@@ -173,6 +173,11 @@ class Changes:
     def _end(self, dialog: Dialog) -> None:
         self._gone[dialog.entry.index, dialog.h_id] = dialog.callid, dialog.from_tag
 
+    def sweep(self) -> None:
+        """Forget at once what need not be written any more: a backlog may get long."""
+        with self._lock:
+            self._prune()
+
     def _prune(self) -> None:
         """Forget those that died before they were stored: no change of theirs comes any more."""
         for dialog in list(self._live):
@@ -233,6 +238,15 @@ class Changes:
                 record = record_of(dialog, offset)
             found.append(Copy(dialog, record, before))
         return found
+
+    @staticmethod
+    def take_back(copies: Iterable[Copy]) -> None:
+        """They were not written: who has no rows, and ends now, leaves nothing to be deleted."""
+        for dialog, _, before in copies:
+            with dialog.entry.lock:
+                # None: it has died meanwhile, and its end is sorted already.
+                if dialog.stored is not None:
+                    dialog.stored = before
 
     def done(self, cut: Cut, parts: Sequence[Part]) -> None:
         """``parts`` is all of ``cut`` that the database takes."""

@@ -234,18 +234,25 @@ class Database:
 
     def _run(self, work: Callable[[DBAPICursor], _Result], *, begin: bool = True) -> _Result:
         """``work`` in a transaction of its own; without ``begin``, it only reads."""
-        connection = self._ready()
+        committing = False
 
         def transaction() -> _Result:
+            nonlocal committing
             cursor = connection.cursor()
             if begin and self._target.kind == SQLITE:
                 cursor.execute("BEGIN IMMEDIATE")
             result = work(cursor)
             cursor.close()
+            committing = True
             connection.commit()
             return result
 
-        result = self._guarded(transaction)
+        try:
+            connection = self._ready()
+            result = self._guarded(transaction)
+        except StorageError as error:
+            error.undone = not committing
+            raise
         self._used_at = time.monotonic()
         return result
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 class StorageError(Exception):
-    """The database cannot be used, now or at all."""
+    """The database cannot be used, now or at all.
+
+    undone: nothing of the transaction was written, for certain. A commit whose answer was lost may
+    have been one.
+    """
+
+    undone = False
 
 
 class SchemaError(StorageError):

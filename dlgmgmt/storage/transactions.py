@@ -11,10 +11,12 @@ from dlgmgmt.storage import rowdiff
 from dlgmgmt.storage.batch import WriteBatch
 from dlgmgmt.storage.changes import Changes, Copy, Cut, Gone, OldRows, Part
 from dlgmgmt.storage.database import Database
-from dlgmgmt.storage.errors import RowsRefused
+from dlgmgmt.storage.errors import RowsRefused, StorageError
 from dlgmgmt.storage.faults import printable
+from dlgmgmt.storage.tables import DIALOG_IN
 
 _LOG = logging.getLogger(__name__)
+_NO_ROW = -1
 
 
 class Transactions:
@@ -60,6 +62,14 @@ class Transactions:
                 else:
                     self._refuse(copies[0].dialog, error)
                     todo.append(([], gone, before))
+            except StorageError as error:
+                if error.undone:
+                    Changes.take_back([*copies, *(copy for more, *_ in todo for copy in more)])
+                raise
+
+    def probe(self) -> None:
+        """Write nothing, in such a way that a database that takes no rows refuses."""
+        self._database.write(WriteBatch(row_ids={DIALOG_IN.name: [_NO_ROW]}))
 
     def _commit(self, copies: list[Copy], gone: Gone, old: dict[Dialog, OldRows]) -> Part:
         owner = self._owner

@@ -80,6 +80,7 @@ class Writer:
         # How long a transaction takes from when it is due, the slower ones of late.
         self._expected = 0.0
         self._busy_since: float | None = None
+        self._swept_at = monotonic()
         # Orders to write everything: given, tried, carried out.
         self._orders = threading.Condition()
         self._asked = self._tried = self._served = 0
@@ -268,7 +269,7 @@ class Writer:
             self._waiters.expire(now, everybody=self._outage.down)
         busy = self._busy_since
         if busy is not None and now - busy >= SWEEP:
-            self._sort(now)
+            self._sweep(now)
 
     def step(self, now: float) -> float | None:
         """Do what is due; seconds until the next step, None if it is only to come when woken."""
@@ -278,7 +279,7 @@ class Writer:
             self._outage.hurry(now)
         retry_at = self._outage.retry_at
         if now < retry_at and asked == self._tried:
-            self._sort(now)
+            self._sweep(now)
             return min(retry_at - now, SWEEP)
         due = self._due(now)
         if due > now:
@@ -310,7 +311,8 @@ class Writer:
         self._waiters.tell(over, durable=True)
 
     def _due(self, now: float) -> float:
-        if self._stopping or self._asked != self._served:
+        # While it is away it is tried, though nothing waits: nobody else would find it back.
+        if self._stopping or self._asked != self._served or self._outage.down:
             return now
         first, interval = self._first, self.settings.commit_interval
         due = math.inf
@@ -358,17 +360,26 @@ class Writer:
         first, self._first = self._first, None
         self._changes.sort(now if first is None else first)
 
+    def _sweep(self, now: float) -> None:
+        """Keep what waits short while nothing can be written."""
+        self._sort(now)
+        if now - self._swept_at >= SWEEP:
+            self._swept_at = now
+            self._changes.sweep()
+
     # -- a transaction -------------------------------------------------------------------------
 
     def _write(self, cut: Cut, now: float) -> bool:
         """Write ``cut``; False if it waits again, for the database cannot be written to."""
         parts: list[Part] = []
-        if cut:
+        if cut or self._outage.down:
             waited = len(self._changes)
             self._busy_since = now
             try:
                 for part in self._transactions.write(cut, self._steady_offset()):
                     parts.append(part)  # noqa: PERF402 - what came before an error counts
+                if not cut:
+                    self._transactions.probe()
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be lost
                 text = f"{error}; {error.HINT}" if isinstance(error, Damaged) else str(error)
                 if not isinstance(error, StorageError):

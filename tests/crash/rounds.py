@@ -141,7 +141,8 @@ class Crash:
         if gently:
             # What comes after the signal may still change a call: nothing comes.
             traffic.flow(on=False)
-            traffic.freeze(quiet=0.2)
+            # A daemon that has stood still for a moment has still some of it before it.
+            traffic.freeze(quiet=0.5)
         asked = time.monotonic()
         listed = self.daemon.listing()
         if gently:

@@ -16,6 +16,7 @@ from dlgmgmt.storage.errors import RowsRefused, StorageError
 from tests.unit.storage.rig import Rig, rig_in
 
 GONE = StorageError("connection refused")
+GONE.undone = True
 
 
 @pytest.fixture
@@ -112,6 +113,25 @@ def test_calls_that_come_and_go_in_an_outage_take_no_memory(rig: Rig) -> None:
     assert [d.callid for d in kept if d.entry.journal is rig.journal] == ["first"]
 
 
+def test_calls_that_waited_to_be_written_and_ended_in_an_outage_are_forgotten(rig: Rig) -> None:
+    rig.database.fail(GONE)
+    rig.call("first")
+    rig.settle(0.2)
+    for number in range(300):
+        rig.call(f"c{number}")
+    rig.settle(2.0)
+    assert rig.writer.status().waiting == 301
+    for number in range(300):
+        rig.hang_up(f"c{number}")
+    rig.core.now += 1.0
+    rig.settle(2.0)
+    assert rig.writer.status().waiting == 1
+    rig.database.fail(None)
+    rig.settle(20.0)
+    assert rig.stored() == rig.living()
+    assert [batch.deletes for batch in rig.database.batches] == [[]]
+
+
 def test_an_outage_ends_when_the_server_is_back_though_no_call_is_up(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,8 +143,8 @@ def test_an_outage_ends_when_the_server_is_back_though_no_call_is_up(
     for _ in range(30):
         rig.settle(1)
         rig.core.now += 1
-    # The try that failed may have written the call all the same: it is deleted.
-    assert rig.writer.status()[1:3] == ("down", 1)
+    # Nothing waits any more: the call has come and gone.
+    assert rig.writer.status()[1:3] == ("down", 0)
     assert len(logged(caplog)) == 1
     assert tries + 5 <= rig.database.tries <= tries + 20
 
@@ -164,7 +184,7 @@ def test_a_commit_whose_outcome_is_unknown_is_made_up_for(rig: Rig) -> None:
     def lost(batch: WriteBatch) -> None:
         write(batch)
         rig.core.table.set_var(dialog, "a", "1")
-        raise GONE
+        raise StorageError("connection lost")
 
     rig.database.write = lost  # type: ignore[method-assign]
     rig.step()
