@@ -181,9 +181,12 @@ class Changes:
     def _prune(self) -> None:
         """Forget those that died before they were stored: no change of theirs comes any more."""
         for dialog in list(self._live):
-            if dialog.state is State.DELETED and dialog.stored is None and dialog not in self._old:
+            if self._is_over(dialog):
                 del self._live[dialog]
         self._prune_at = max(_PRUNE, 2 * len(self._live))
+
+    def _is_over(self, dialog: Dialog) -> bool:
+        return dialog.state is State.DELETED and dialog.stored is None and dialog not in self._old
 
     def cut(self, urgent: Iterable[Dialog], *, ready: bool) -> Cut:
         """The next transaction: deletions, ``urgent`` dialogs, and if ``ready`` any others.
@@ -239,14 +242,18 @@ class Changes:
             found.append(Copy(dialog, record, before))
         return found
 
-    @staticmethod
-    def take_back(copies: Iterable[Copy]) -> None:
-        """They were not written: who has no rows, and ends now, leaves nothing to be deleted."""
-        for dialog, _, before in copies:
-            with dialog.entry.lock:
-                # None: it has died meanwhile, and its end is sorted already.
-                if dialog.stored is not None:
-                    dialog.stored = before
+    def take_back(self, copies: Iterable[Copy]) -> None:
+        """They were not written: who had no rows, and has ended since or will, leaves none."""
+        with self._lock:
+            for dialog, _, before in copies:
+                with dialog.entry.lock:
+                    sorted_ = dialog.stored is None
+                    if not sorted_:
+                        dialog.stored = before
+                place = dialog.entry.index, dialog.h_id
+                own = dialog.callid, dialog.from_tag
+                if sorted_ and before is None and self._gone.get(place) == own:
+                    del self._gone[place]
 
     def done(self, cut: Cut, parts: Sequence[Part]) -> None:
         """``parts`` is all of ``cut`` that the database takes."""
@@ -275,7 +282,7 @@ class Changes:
             if not any(part.gone for part in parts):
                 self._gone = {**cut.gone, **self._gone}
             self._old = {**{d: r for d, r in cut.old.items() if d not in went}, **self._old}
-            waits = [dialog for dialog in cut.dialogs if dialog not in written]
+            waits = [d for d in cut.dialogs if d not in written and not self._is_over(d)]
             self._live = {**dict.fromkeys(waits), **self._live}
             if cut.since is not None:
                 self._since = cut.since if self._since is None else min(self._since, cut.since)

@@ -251,7 +251,7 @@ class Database:
             connection = self._ready()
             result = self._guarded(transaction)
         except StorageError as error:
-            error.undone = not committing
+            error.undone |= not committing
             raise
         self._used_at = time.monotonic()
         return result

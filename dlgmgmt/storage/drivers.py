@@ -323,4 +323,8 @@ def told(error: BaseException, url: URL) -> StorageError:
     kind = RowsRefused if refuses_row(original) else StorageError
     if _damaged(original):
         kind = Damaged
-    return kind(printable(f"{shown(url)}: {line}"))
+    found = kind(printable(f"{shown(url)}: {line}"))
+    # A commit that finds no room, or another writer, has not been one.
+    code = getattr(original, "sqlite_errorcode", 0) or 0
+    found.undone = code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
+    return found

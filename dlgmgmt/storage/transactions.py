@@ -23,7 +23,7 @@ class Transactions:
     """Of one owner; for the writer's thread.
 
     commits, rows, refused: transactions, rows, and dialogs that were left out, so far. left_out:
-    the dialogs of the last call that were.
+    the dialogs of the last call that were. unwritten: those of the last call that was broken off.
     """
 
     def __init__(self, database: Database, owner: str, monotonic: Callable[[], float]) -> None:
@@ -35,6 +35,7 @@ class Transactions:
         self.rows = 0
         self.refused = 0
         self.left_out: list[Dialog] = []
+        self.unwritten: list[Copy] = []
 
     def write(self, cut: Cut, offset: float) -> Iterator[Part]:
         """Write ``cut``; each item is durable. Raises StorageError, the rest is unwritten then.
@@ -62,9 +63,8 @@ class Transactions:
                 else:
                     self._refuse(copies[0].dialog, error)
                     todo.append(([], gone, before))
-            except StorageError as error:
-                if error.undone:
-                    Changes.take_back([*copies, *(copy for more, *_ in todo for copy in more)])
+            except StorageError:
+                self.unwritten = [*copies, *(copy for more, *_ in todo for copy in more)]
                 raise
 
     def probe(self) -> None:

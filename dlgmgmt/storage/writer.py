@@ -385,6 +385,9 @@ class Writer:
                 if not isinstance(error, StorageError):
                     text = f"{type(error).__name__}: {error}"
                     self._faults.tell(error)
+                elif error.undone:
+                    self._changes.take_back(self._transactions.unwritten)
+                self._transactions.unwritten = []
                 self._changes.failed(cut, parts)
                 # What waits goes to a file then: another try would only take time.
                 self._finished |= self._stopping and isinstance(error, Damaged)

@@ -19,11 +19,13 @@ SOMETHING = WriteBatch(row_ids={"dialog_in": [-1]})
 class Lost:
     """A connection that breaks while it commits."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, code: int) -> None:
         self._connection = connection
+        self._error = sqlite3.OperationalError("it does not work")
+        self._error.sqlite_errorcode = code
 
     def commit(self) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
+        raise self._error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -58,7 +60,14 @@ def test_what_cannot_be_reached_was_not_written(database: Database, tmp_path: Pa
     assert failure(database).undone
 
 
-def test_nobody_knows_of_a_commit_that_fails(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("code", "undone"), [(sqlite3.SQLITE_IOERR, False), (sqlite3.SQLITE_FULL, True)]
+)
+def test_of_most_commits_that_fail_nobody_knows(
+    database: Database,
+    code: int,
+    undone: bool,  # noqa: FBT001 - a case
+) -> None:
     assert database._connection is not None
-    database._connection = Lost(database._connection)
-    assert not failure(database).undone
+    database._connection = Lost(database._connection, code)
+    assert failure(database).undone is undone

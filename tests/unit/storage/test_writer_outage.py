@@ -132,6 +132,36 @@ def test_calls_that_waited_to_be_written_and_ended_in_an_outage_are_forgotten(ri
     assert [batch.deletes for batch in rig.database.batches] == [[]]
 
 
+def test_calls_that_end_while_a_try_hangs_that_fails_are_forgotten(rig: Rig) -> None:
+    stays = rig.call("stays")
+    rig.settle()
+    rig.hang_up("stays")
+    for number in range(100):
+        rig.call(f"c{number}")
+
+    def hang(_batch: WriteBatch) -> None:
+        for number in range(100):
+            if rig.database.tries == 1 + tries:
+                rig.hang_up(f"c{number}")
+        rig.core.now += 3.0
+        rig.writer.watch(rig.core.now)
+        raise GONE
+
+    tries = rig.database.tries
+    rig.database.before = hang
+    rig.settle(0.5)
+    rig.core.now += 5.0
+    rig.settle(5.0)
+    assert rig.writer.status().waiting == 1
+    rig.database.fail(None)
+    rig.settle(20.0)
+    assert rig.stored() == {}
+    assert [batch.deletes for batch in rig.database.batches] == [
+        [],
+        [("dlgmgmt", stays.entry.index, stays.h_id)],
+    ]
+
+
 def test_an_outage_ends_when_the_server_is_back_though_no_call_is_up(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
