@@ -92,8 +92,10 @@ class Changes:
 
     def __len__(self) -> int:
         """How many dialogs wait, those in the journal and under way included."""
-        cut = self._under_way
-        under_way = len(cut.dialogs) + len(cut.gone) if cut is not None else 0
+        cut, under_way = self._under_way, 0
+        if cut is not None:
+            # Those that have died meanwhile are among the ended ones already.
+            under_way = len(cut.gone) + sum(not self._is_over(dialog) for dialog in cut.dialogs)
         return len(self._live) + len(self._gone) + len(self._journal) + under_way
 
     @property

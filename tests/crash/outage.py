@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlgmgmt.storage.changes import SLICE
 from tests.db.harness.stage import Stage, differences
 from tests.sip.harness.daemon import poll
 
@@ -114,9 +113,8 @@ def _away(outcome: Outcome, stage: Stage, traffic: Traffic, fault: Fault, order:
         time.sleep(0.2)
     if fault.notices and not outcome.red:
         outcome.errors.append(f"/health has never been red: {stage.status()}")
-    # Calls that came and went meanwhile are sorted out once a second; those of a transaction that
-    # hangs count twice when they have ended.
-    if outcome.waiting > outcome.known + 2 * order.rate + SLICE:
+    # Calls that came and went meanwhile are sorted out once a second.
+    if outcome.waiting > outcome.known + 2 * order.rate:
         outcome.errors.append(f"{outcome.waiting} wait, of {outcome.known} that can")
     ended = time.monotonic()
     fault.end()

@@ -145,13 +145,17 @@ def test_calls_that_end_while_a_try_hangs_that_fails_are_forgotten(rig: Rig) -> 
                 rig.hang_up(f"c{number}")
         rig.core.now += 3.0
         rig.writer.watch(rig.core.now)
+        waiting.append(rig.writer.status().waiting)
         raise GONE
 
+    waiting: list[int] = []
     tries = rig.database.tries
     rig.database.before = hang
     rig.settle(0.5)
     rig.core.now += 5.0
     rig.settle(5.0)
+    # Each of them counts once.
+    assert waiting[0] == 101
     assert rig.writer.status().waiting == 1
     rig.database.fail(None)
     rig.settle(20.0)
