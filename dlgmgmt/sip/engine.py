@@ -190,10 +190,10 @@ class SipEngine:
         try:
             self._loop.run_forever()
         finally:
+            self._loop.run_until_complete(self._listeners.stop())
             self._close()
 
     def _close(self) -> None:
-        self._loop.run_until_complete(self._listeners.stop())
         self._listeners.close()
         self.locator.close()
         self.tracer.close()

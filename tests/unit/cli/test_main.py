@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +55,44 @@ def test_the_module_is_the_program() -> None:
         env={"PYTHONPATH": ":".join(sys.path)},
     )
     assert done.stdout == f"dlgmgmt {__version__}\n"
+
+
+@pytest.mark.parametrize("taken", ["fifo", "http", "sip"])
+def test_what_another_has_taken_is_told_in_one_line(tmp_path: Path, taken: str) -> None:
+    config, fifo = tmp_path / "dlgmgmt.toml", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with (
+        socket.socket() as http,
+        socket.socket(type=socket.SOCK_DGRAM) as sip,
+        contextlib.ExitStack() as stack,
+    ):
+        for sock in (http, sip):
+            sock.bind(("127.0.0.1", 0))
+        http.listen()
+        ports = {"http": http.getsockname()[1], "sip": sip.getsockname()[1]}
+        if taken == "fifo":
+            stack.callback(os.close, os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+        listen = {name: port if name == taken else 0 for name, port in ports.items()}
+        config.write_text(
+            f'[sip]\nlisten = ["udp:127.0.0.1:{listen["sip"]}"]\n'
+            f'[http]\nlisten = "127.0.0.1:{listen["http"]}"\n'
+            f'[mi_fifo]\nfifo_name = "{fifo}"\nreply_dir = "{tmp_path}/reply"\n'
+            f'[ims_dialog]\ndb_mode = 1\ndb_url = "sqlite:///{tmp_path}/dialogs.sqlite"\n'
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "dlgmgmt", "serve", "--config", str(config)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            env={"PYTHONPATH": ":".join(sys.path)},
+        )
+
+    what = str(fifo) if taken == "fifo" else f":{ports[taken]}"
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("dlgmgmt: ")
+    assert what in line
 
 
 @pytest.mark.parametrize("args", [[], ["nonsense"], ["serve", "--log-level", "loud"]])
