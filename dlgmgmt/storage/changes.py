@@ -19,6 +19,8 @@ from dlgmgmt.dialog.journal import Journal
 from dlgmgmt.dialog.model import Dialog
 from dlgmgmt.dialog.record import LOADED, DialogRecord, record_of
 from dlgmgmt.dialog.states import State
+from dlgmgmt.storage.odd import StoredDialog
+from dlgmgmt.storage.tables import DIALOG_IN, DIALOG_OUT, DIALOG_VARS
 
 SLICE = 256
 """Dialogs of one transaction: locks are short, and a large backlog gives way to signalling."""
@@ -41,6 +43,17 @@ class OldRows(NamedTuple):
     owner: str | None
     place: Place
     ids: dict[str, list[int]]
+
+    @classmethod
+    def of(cls, stored: StoredDialog) -> OldRows:
+        """All rows of ``stored``."""
+        owner, *place = stored.in_row[:3]
+        ids = {
+            DIALOG_IN.name: [stored.in_id],
+            DIALOG_OUT.name: list(stored.out_ids),
+            DIALOG_VARS.name: list(stored.var_ids),
+        }
+        return cls(owner, (place[0], place[1]), ids)
 
 
 class Cut(NamedTuple):

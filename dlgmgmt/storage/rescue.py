@@ -9,11 +9,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dlgmgmt.dialog.record import DialogRecord
+from dlgmgmt.storage.changes import Cut
 from dlgmgmt.storage.jsonl import Ended, Header, dialog_line, ended_line, header_line
 
 _LOG = logging.getLogger(__name__)
 
 _MOST = 1000
+
+
+def ended_of(left: Cut, owner: str) -> tuple[list[Ended], int]:
+    """Whose rows are to go, and how many of these dialogs have ended themselves."""
+    ended = [Ended(owner, *place, *names) for place, names in left.gone.items()]
+    count = len(ended)
+    # Of a dialog that has moved, its rows elsewhere go whether it lives or not.
+    for dialog, old in left.old.items():
+        if all(isinstance(number, int) for number in old.place):
+            ended.append(Ended(old.owner, *old.place, dialog.callid, dialog.from_tag))
+    return ended, count
 
 
 def rescue(

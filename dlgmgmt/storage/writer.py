@@ -18,13 +18,11 @@ from dlgmgmt.storage.bell import Bell
 from dlgmgmt.storage.changes import Changes, Cut, OldRows, Part
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import Damaged, StorageError
-from dlgmgmt.storage.jsonl import Ended
 from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.outage import Lateness, Once, Outage
-from dlgmgmt.storage.rescue import rescue
+from dlgmgmt.storage.rescue import ended_of, rescue
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.status import StorageState, StorageStatus
-from dlgmgmt.storage.tables import DIALOG_IN, DIALOG_OUT, DIALOG_VARS
 from dlgmgmt.storage.transactions import Transactions
 from dlgmgmt.storage.waiters import Done, Waiter, Waiters
 
@@ -80,6 +78,8 @@ class Writer:
         # How long a transaction takes from when it is due, the slower ones of late.
         self._expected = 0.0
         self._busy_since: float | None = None
+        # After a transaction, for as long as a first change may wait: see _after.
+        self._resting = False
         self._swept_at = monotonic()
         # Orders to write everything: given, tried, carried out.
         self._orders = threading.Condition()
@@ -96,8 +96,8 @@ class Writer:
         """The journal has its first change. On the thread, and under the lock, of the change."""
         if self._first is None:
             self._first = self._monotonic()
-        # While the database is away the thread looks by itself: no wake for each change.
-        if not self._outage.down and not self._alarm.is_set():
+        # While it rests, or the database is away, the thread looks by itself: no wake for each.
+        if not self._resting and not self._outage.down and not self._alarm.is_set():
             self._alarm.set()
 
     def use(self, settings: StorageSettings) -> None:
@@ -112,15 +112,8 @@ class Writer:
         That is so if they belong to another owner or have another place. They leave in the
         transaction that writes the dialog anew.
         """
-        if stored is None:
-            return
-        ids = {
-            DIALOG_IN.name: [stored.in_id],
-            DIALOG_OUT.name: list(stored.out_ids),
-            DIALOG_VARS.name: list(stored.var_ids),
-        }
-        owner, *place = stored.in_row[:3]
-        self._changes.moved(dialog, OldRows(owner, (place[0], place[1]), ids))
+        if stored is not None:
+            self._changes.moved(dialog, OldRows.of(stored))
 
     def unload(self) -> None:
         """All dialogs are loaded, or adopted: in mode 3 their rows go now.
@@ -228,14 +221,10 @@ class Writer:
         return self._rescue(left) if left else 0
 
     def _rescue(self, left: Cut) -> int:
-        owner = self.settings.owner
         records = [copy.record for copy in Changes.copies(left.dialogs, self._steady_offset())]
-        ended = [Ended(owner, *place, *names) for place, names in left.gone.items()]
-        # Of a dialog that has moved, its rows elsewhere go whether it lives or not.
-        count = len(records) + len(ended)
-        for dialog, old in left.old.items():
-            if all(isinstance(number, int) for number in old.place):
-                ended.append(Ended(old.owner, *old.place, dialog.callid, dialog.from_tag))
+        owner = self.settings.owner
+        ended, count = ended_of(left, owner)
+        count += len(records)
         self._rescued = rescue(self.settings.rescue_dir, owner, self._wall(), records, ended, count)
         return self._rescued
 
@@ -274,6 +263,7 @@ class Writer:
     def step(self, now: float) -> float | None:
         """Do what is due; seconds until the next step, None if it is only to come when woken."""
         asked = self._asked
+        rested, self._resting = self._resting, False
         if self._stopping:
             # There is no other time.
             self._outage.hurry(now)
@@ -281,7 +271,7 @@ class Writer:
         if now < retry_at and asked == self._tried:
             self._sweep(now)
             return min(retry_at - now, SWEEP)
-        due = self._due(now)
+        due = now if rested and self._first is not None else self._due(now)
         if due > now:
             return due - now if due < math.inf else None
         self._tried = asked
@@ -314,10 +304,10 @@ class Writer:
         # While it is away it is tried, though nothing waits: nobody else would find it back.
         if self._stopping or self._asked != self._served or self._outage.down:
             return now
-        first, interval = self._first, self.settings.commit_interval
+        first = self._first
         due = math.inf
         if first is not None:
-            due = first + max(interval - self._expected, interval / 4)
+            due = first + self._room()
         elif self._waiters:
             return now
         if self._changes.sorted:
@@ -326,6 +316,11 @@ class Writer:
             if self.settings.mode == DELAYED:
                 due = min(due, self._period_at)
         return due
+
+    def _room(self) -> float:
+        """Seconds that a change may wait until its transaction begins."""
+        interval = self.settings.commit_interval
+        return max(interval - self._expected, interval / 4)
 
     def _ready(self, now: float) -> bool:
         """Whether all that is sorted is to be written, not deletions alone."""
@@ -353,8 +348,23 @@ class Writer:
             if self._stopping and self._first is None:
                 self._finished = True
                 return None
+        if self._rests():
+            # Where there was a change there are more. To be woken by the next one, only to wait
+            # for those after it, would cost the thread that carries the calls as well.
+            self._resting = True
+            return self._room()
         due = self._due(now)
         return max(due - now, 0.0) if due < math.inf else None
+
+    def _rests(self) -> bool:
+        return (
+            self.settings.mode == REAL_TIME
+            and self._first is None
+            and not self._changes.sorted
+            and not self._waiters
+            and self._asked == self._served
+            and not self._stopping
+        )
 
     def _sort(self, now: float) -> None:
         first, self._first = self._first, None

@@ -111,13 +111,16 @@ class Rig:
     def settle(self, limit: float = 1.0) -> float:
         """Step, and let time pass between, until nothing is to be done within ``limit`` seconds.
 
-        Returns how much time has passed.
+        Returns after how much time the last transaction was tried.
         """
-        begun = self.core.now
+        begun = last = self.core.now
+        tries = self.database.tries
         for _ in range(10_000):
             delay = self.step()
+            if self.database.tries != tries:
+                tries, last = self.database.tries, self.core.now
             if delay is None or self.core.now + delay > begun + limit:
-                return self.core.now - begun
+                return last - begun
             self.core.now += delay
         raise AssertionError("the writer finds no end")
 
