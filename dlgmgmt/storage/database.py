@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, Table, delete
@@ -20,8 +22,9 @@ from dlgmgmt.storage.migrate import ensure
 from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.page import Page
 from dlgmgmt.storage.settings import StorageSettings
-from dlgmgmt.storage.tables import DIALOG_VARS
-from dlgmgmt.storage.url import POSTGRESQL, SQLITE, parse_url
+from dlgmgmt.storage.tables import DIALOG_VARS, OUT_COLUMNS
+from dlgmgmt.storage.together import Together
+from dlgmgmt.storage.url import MYSQL, POSTGRESQL, SQLITE, parse_url
 
 __all__ = ["Database", "Key", "Row", "StoredDialog", "WriteBatch"]
 
@@ -34,9 +37,15 @@ _NOBODY: Final = ""
 _MAPPED: Final = 2**32
 """Bytes of a file that a reader has before it, instead of asking for each page."""
 
-_SIZES: Final = (128, 16, 1)
+_SIZES: Final = (1, 4, 16, 128)
 """Keys of one DELETE on MariaDB."""
 
+_LISTED: Final = 1000
+"""Rows of one statement on PostgreSQL, which takes 256 MB of JSON."""
+
+_PLACE_OF: Final = itemgetter(0, 1, 2)
+_LEG_OF: Final = itemgetter(0, 1, 2, OUT_COLUMNS.index("leg_no"))
+_BEGIN: Final = {SQLITE: "BEGIN IMMEDIATE", POSTGRESQL: "BEGIN"}
 _ALL: Final = 2**62
 _Result = TypeVar("_Result")
 
@@ -86,7 +95,28 @@ class Database:
         After RowsRefused the connection is still good; after any other it is dropped, and the next
         call makes a new one.
         """
-        self._run(lambda cursor: self._write(cursor, batch))
+        if self._target.kind == POSTGRESQL and _is_simple(batch):
+            lists = [_json(rows) for rows in (batch.deletes, batch.dialogs, batch.legs)]
+            self._run(lambda cursor: cursor.execute(self._statements.transaction, lists), once=True)
+        elif self._target.kind == MYSQL:
+            self._write_together(batch)
+        else:
+            self._run(lambda cursor: self._write(cursor, batch))
+
+    def _write_together(self, batch: WriteBatch) -> None:
+        together: Together | None = None
+
+        def work(cursor: DBAPICursor) -> None:
+            nonlocal together
+            together = Together(cursor)
+            self._write(together, batch)
+            together.run()
+
+        try:
+            self._run(work, once=True)
+        except StorageError as error:
+            error.undone |= together is None or not together.committing
+            raise
 
     def read(
         self, owner: str | None, fetch_rows: int, *, after: int = 0, last: int | None = None
@@ -181,7 +211,7 @@ class Database:
                 with suppress(StorageError):
                     self._guarded(lambda: self._locks.release(connection, name))
 
-    def _write(self, cursor: DBAPICursor, batch: WriteBatch) -> None:
+    def _write(self, cursor: DBAPICursor | Together, batch: WriteBatch) -> None:
         known = self._statements
         owner = self.settings.owner
         for table, ids in batch.row_ids.items():
@@ -190,61 +220,88 @@ class Database:
         if batch.deletes:
             self._delete_keys(cursor, batch.deletes, sql.TABLES)
         if batch.dialogs:
-            cursor.executemany(known.put_in.text, batch.dialogs)
+            self._put(cursor, known.put_in.text, batch.dialogs, _PLACE_OF)
         if batch.legs_beyond:
             cursor.executemany(
                 known.delete_beyond.text, [(owner, *beyond) for beyond in batch.legs_beyond]
             )
         if batch.legs:
-            cursor.executemany(known.put_out.text, batch.legs)
+            self._put(cursor, known.put_out.text, batch.legs, _LEG_OF)
         if batch.vars_replaced:
             keys: list[Key] = [(owner, *key) for key in batch.vars_replaced]
             self._delete_keys(cursor, keys, (DIALOG_VARS,))
         if batch.vars:
-            cursor.executemany(known.add_var.text, batch.vars)
+            self._put(cursor, known.add_var.text, batch.vars)
+
+    def _put(
+        self,
+        cursor: DBAPICursor | Together,
+        text: str,
+        rows: list[Row],
+        key: Callable[[Row], object] | None = None,
+    ) -> None:
+        """Write rows; of those with the same key the last one stays."""
+        if self._target.kind != POSTGRESQL:
+            cursor.executemany(text, rows)
+            return
+        if key is not None:
+            # What one statement puts in it cannot replace.
+            rows = list({key(row): row for row in rows}.values())
+        for done in range(0, len(rows), _LISTED):
+            # A driver that asks for each row takes four times as long.
+            cursor.execute(text, (_json(rows[done : done + _LISTED]),))
 
     def _delete_keys(
-        self, cursor: DBAPICursor, keys: Sequence[Key], tables: Sequence[Table]
+        self, cursor: DBAPICursor | Together, keys: Sequence[Key], tables: Sequence[Table]
     ) -> None:
         known = self._statements
         owned = [key for key in keys if key[0] is not None]
         unowned = [key[1:] for key in keys if key[0] is None]
-        places = [(h_entry, h_id, owner) for owner, h_entry, h_id in owned]
-        for table in tables:
+        for table in tables if unowned else ():
             number = sql.TABLES.index(table)
-            if unowned:
-                cursor.executemany(known.delete_unowned[number].text, unowned)
-            if not owned:
-                continue
-            if self._target.kind == SQLITE:
-                cursor.executemany(known.delete_owned[number].text, owned)
-            elif self._target.kind == POSTGRESQL:
-                lists = [list(column) for column in zip(*places, strict=True)]
-                cursor.execute(known.delete_lists[number].text, lists)
-            else:
-                done = 0
-                for size in _SIZES:
-                    while len(places) - done >= size:
-                        values = tuple(chain.from_iterable(places[done : done + size]))
-                        cursor.execute(known.delete_many(table, size), values)
-                        done += size
+            cursor.executemany(known.delete_unowned[number].text, unowned)
+        if not owned:
+            return
+        if self._target.kind == SQLITE:
+            for table in tables:
+                cursor.executemany(known.delete_owned[sql.TABLES.index(table)].text, owned)
+        elif self._target.kind == POSTGRESQL:
+            for done in range(0, len(owned), _LISTED):
+                part = _json(owned[done : done + _LISTED])
+                cursor.execute(known.delete_listed(tables), (part,))
+        else:
+            places = [(h_entry, h_id, owner) for owner, h_entry, h_id in owned]
+            while places:
+                some = places[: _SIZES[-1]]
+                places = places[_SIZES[-1] :]
+                size = next(size for size in _SIZES if size >= len(some))
+                # A statement for each number of keys would be many: the last one is said again.
+                some += some[-1:] * (size - len(some))
+                cursor.execute(known.delete_many(tables, size), tuple(chain.from_iterable(some)))
 
     def _select(self, text: str, values: Sequence[object]) -> list[Row]:
         return self._run(lambda cursor: rows_of(cursor, text, values), begin=False)
 
-    def _run(self, work: Callable[[DBAPICursor], _Result], *, begin: bool = True) -> _Result:
-        """``work`` in a transaction of its own; without ``begin``, it only reads."""
+    def _run(
+        self, work: Callable[[DBAPICursor], _Result], *, begin: bool = True, once: bool = False
+    ) -> _Result:
+        """``work`` in a transaction of its own.
+
+        Without ``begin``, it only reads; ``once``: it commits itself.
+        """
         committing = False
 
         def transaction() -> _Result:
             nonlocal committing
+            committing = once
             cursor = connection.cursor()
-            if begin and self._target.kind == SQLITE:
-                cursor.execute("BEGIN IMMEDIATE")
+            if begin and not once and self._target.kind in _BEGIN:
+                cursor.execute(_BEGIN[self._target.kind])
             result = work(cursor)
             cursor.close()
             committing = True
-            connection.commit()
+            if not once:
+                connection.commit()
             return result
 
         try:
@@ -274,8 +331,11 @@ class Database:
         return self._connection
 
     def _connect(self) -> None:
-        connection = connect(self._target)
+        connection: Any = connect(self._target)
         try:
+            if self._target.kind == POSTGRESQL:
+                # A transaction that is one statement takes one question then, and not three.
+                connection.autocommit = True
             if self.lock:
                 self._locks.take(connection, self.settings.owner)
             elif self._target.kind == SQLITE:
@@ -323,3 +383,22 @@ class Database:
             # It may be broken in any way, and nobody is interested.
             with suppress(Exception):
                 connection.close()
+
+
+def _is_simple(batch: WriteBatch) -> bool:
+    """Whether it may be one statement on PostgreSQL: whose parts see nothing of each other."""
+    if batch.legs_beyond or batch.vars_replaced or batch.vars or batch.row_ids:
+        return False
+    deletes, dialogs, legs = set(batch.deletes), batch.dialogs, batch.legs
+    return (
+        max(len(deletes), len(dialogs), len(legs)) <= _LISTED
+        and deletes.isdisjoint(map(_PLACE_OF, dialogs))
+        and deletes.isdisjoint(map(_PLACE_OF, legs))
+        and len(set(map(_PLACE_OF, dialogs))) == len(dialogs)
+        and len(set(map(_LEG_OF, legs))) == len(legs)
+        and not any(owner is None for owner, *_ in deletes)
+    )
+
+
+def _json(rows: Sequence[Row]) -> str:
+    return json.dumps(rows, ensure_ascii=False)

@@ -23,6 +23,9 @@ _SQLITE_CACHE = 16_384  # KiB
 _FAULTS = 20
 _SQLITE_WAL_LIMIT = 67_108_864
 _AGAIN = 0.02  # seconds
+_TOGETHER = 1 << 16  # several statements in one message: CLIENT_MULTI_STATEMENTS
+_LOST = ("08", "57", "XX")
+"""Classes of PostgreSQL's codes for a connection, or a server, that ends."""
 
 # A server whose client has vanished without a word lets go of the owner's lock after that time.
 _POSTGRESQL_SESSION: Final = (
@@ -223,6 +226,7 @@ def _mysql(target: Target) -> Any:
     _, found = dialect_of(MYSQL).create_connect_args(target.url)
     options = dict(found)
     options.setdefault("charset", "utf8mb4")
+    options["client_flag"] = int(options.get("client_flag", 0)) | _TOGETHER
     timeout = target.answer_timeout
     options |= {"connect_timeout": timeout, "read_timeout": timeout, "write_timeout": timeout}
     connection = pymysql.connect(**options)
@@ -327,4 +331,7 @@ def told(error: BaseException, url: URL) -> StorageError:
     # A commit that finds no room, or another writer, has not been one.
     code = getattr(original, "sqlite_errorcode", 0) or 0
     found.undone = code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
+    # What PostgreSQL answers with an error it has not done; what else has a code has lost it.
+    state = getattr(original, "sqlstate", None) or "XX"
+    found.undone |= state[:2] not in _LOST
     return found

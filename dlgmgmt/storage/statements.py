@@ -5,23 +5,27 @@ Rows are given to the driver as tuples: what Core does for each row would take l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
+    Delete,
     Dialect,
     Select,
     String,
     Table,
+    Text,
     and_,
     bindparam,
-    column,
+    cast,
     delete,
     func,
     insert,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -69,15 +73,13 @@ class Statements:
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._dialect: Dialect = dialect_of(kind)
-        self._sized: dict[tuple[str, int], str] = {}
+        self.transaction = self._transaction() if kind == POSTGRESQL else ""
+        self._deletes: dict[tuple[str | int, ...], str] = {}
         self.put_in = self._upsert(DIALOG_IN, (*IN_COLUMNS[:3],), IN_COLUMNS)
         self.put_out = self._upsert(DIALOG_OUT, (*OUT_COLUMNS[:3], "leg_no"), OUT_COLUMNS)
-        self.add_var = self.sql(insert(DIALOG_VARS).values(_parameters(VAR_COLUMNS)))
+        self.add_var = self._insert_var()
         # In the order of Key.
         self.delete_owned = [self._delete(table, owned=True) for table in TABLES]
-        self.delete_lists = (
-            [self._delete_list(table) for table in TABLES] if kind == POSTGRESQL else []
-        )
         self.delete_unowned = [self._delete(table, owned=False) for table in TABLES]
         beyond = (*_keys(DIALOG_OUT, owned=True), DIALOG_OUT.c.leg_no >= _number("leg_no"))
         self.delete_beyond = self.sql(delete(DIALOG_OUT).where(*beyond))
@@ -94,6 +96,7 @@ class Statements:
         return Sql(str(compiled), tuple(compiled.positiontup or ()), compiled.params)
 
     def _upsert(self, table: Table, key: Sequence[str], columns: tuple[str, ...]) -> Sql:
+        """With PostgreSQL, the one parameter is a text: JSON of a list of rows."""
         values = _parameters(columns)
         changed = [name for name in columns if name not in key]
         if self._kind == MYSQL:
@@ -101,55 +104,73 @@ class Statements:
             statement: ClauseElement = replace.on_duplicate_key_update(
                 {name: replace.inserted[name] for name in changed}
             )
-        else:
-            make = sqlite.insert if self._kind == SQLITE else postgresql.insert
-            put = make(table).values(values)
+        elif self._kind == SQLITE:
+            put = sqlite.insert(table).values(values)
             statement = put.on_conflict_do_update(
                 index_elements=list(key), set_={name: put.excluded[name] for name in changed}
             )
+        else:
+            statement = self._listed_upsert(table, key, columns, "rows")
         sql = self.sql(statement)
-        if sql.names != columns:
+        if sql.names != (columns if self._kind != POSTGRESQL else ("rows",)):
             raise AssertionError(f"{table.name}: {sql.names}")
         return sql
+
+    def _insert_var(self) -> Sql:
+        if self._kind != POSTGRESQL:
+            return self.sql(insert(DIALOG_VARS).values(_parameters(VAR_COLUMNS)))
+        rows = _listed_rows(DIALOG_VARS, VAR_COLUMNS, "rows")
+        return self.sql(insert(DIALOG_VARS).from_select(VAR_COLUMNS, rows))
 
     def _delete(self, table: Table, *, owned: bool) -> Sql:
         return self.sql(delete(table).where(*_keys(table, owned=owned)))
 
-    def delete_many(self, table: Table, size: int) -> str:
+    def delete_many(self, tables: Sequence[Table], size: int) -> str:
         """For MariaDB, whose driver would ask once for each: ``size`` keys as three values each.
 
         A server without statistics takes a list of keys for a reason to look at, and to lock, every
         row of every owner. It has to be told where to begin, which Core cannot say.
         """
-        found = self._sized.get((table.name, size))
+        names = tuple([table.name for table in tables])
+        found = self._deletes.get((size, *names))
         if found is None:
-            name = table.name
             keys = " UNION ALL ".join(["SELECT %s AS entry, %s AS id, %s AS owner"] * size)
-            found = self._sized[name, size] = (
-                f"DELETE {name} FROM ({keys}) AS place"
-                f" STRAIGHT_JOIN {name} FORCE INDEX ({name}_owned) ON hash_entry = place.entry"
-                f" AND hash_id = place.id AND {name}.owner = place.owner"
-            )
+            joins = [
+                f"LEFT JOIN {name} FORCE INDEX ({name}_owned) ON {name}.hash_entry = place.entry"
+                f" AND {name}.hash_id = place.id AND {name}.owner = place.owner"
+                for name in names
+            ]
+            found = f"DELETE {', '.join(names)} FROM ({keys}) AS place {' '.join(joins)}"
+            self._deletes[size, *names] = found
         return found
 
-    def _delete_list(self, table: Table) -> Sql:
-        """For PostgreSQL: a list each of ``entries``, ``ids`` and ``owners``.
+    def delete_listed(self, tables: Sequence[Table]) -> str:
+        """For PostgreSQL, with one text: JSON of a list of keys."""
+        names = tuple([table.name for table in tables])
+        found = self._deletes.get(names)
+        if found is None:
+            *others, last = _listed_deletes(tables)
+            sql = self.sql(last.add_cte(*_ctes(others)))
+            found = self._deletes[names] = _checked(sql, "keys")
+        return found
 
-        The owner is not the same value for all: the planner would take that for a way to few rows.
+    def _transaction(self) -> str:
+        """For PostgreSQL: keys to delete, dialogs and legs to put, each a text as above.
+
+        None of the parts sees what another does: no place may be in two of them.
         """
-        number: Any = postgresql.ARRAY(BigInteger)
-        text: Any = postgresql.ARRAY(String)
-        kinds = {"entries": number, "ids": number, "owners": text}
-        lists: list[Any] = [bindparam(name, type_=kind) for name, kind in kinds.items()]
-        columns = (column("entry", BigInteger), column("id", BigInteger), column("owner", String))
-        place = func.unnest(*lists).table_valued(*columns).render_derived(name="place")
-        return self.sql(
-            delete(table).where(
-                table.c.hash_entry == place.c.entry,
-                table.c.hash_id == place.c.id,
-                table.c.owner == place.c.owner,
-            )
-        )
+        put_in = self._listed_upsert(DIALOG_IN, (*IN_COLUMNS[:3],), IN_COLUMNS, "dialogs")
+        put_out = self._listed_upsert(DIALOG_OUT, (*OUT_COLUMNS[:3], "leg_no"), OUT_COLUMNS, "legs")
+        parts = [*_ctes(_listed_deletes(TABLES)), put_in.cte("put_dialogs")]
+        return _checked(self.sql(put_out.add_cte(*parts)), "keys", "dialogs", "legs")
+
+    @staticmethod
+    def _listed_upsert(
+        table: Table, key: Sequence[str], columns: tuple[str, ...], rows: str
+    ) -> postgresql.Insert:
+        add = postgresql.insert(table).from_select(columns, _listed_rows(table, columns, rows))
+        changed = {name: add.excluded[name] for name in columns if name not in key}
+        return add.on_conflict_do_update(index_elements=list(key), set_=changed)
 
     def page(self, *, owned: bool) -> Sql:
         """Dialogs with their legs, less what these have in common: owner, after, last, count.
@@ -271,6 +292,60 @@ def _number(name: str) -> Any:
 
 def _parameters(columns: tuple[str, ...]) -> dict[str, Any]:
     return {name: bindparam(name) for name in columns}
+
+
+def _listed(name: str) -> tuple[Any, Callable[[int], Any]]:
+    """What the parameter ``name`` holds, a JSON list of lists; and a value of each by its place."""
+    # By a short name: the driver keeps what it finds in a statement of up to 4096 characters.
+    text = cast(bindparam(name, type_=Text), postgresql.JSONB)
+    item: Any = func.jsonb_array_elements(text).column_valued(name[0])
+    return item, lambda number: item.op("->>")(literal_column(str(number)))
+
+
+def _listed_rows(table: Table, columns: tuple[str, ...], name: str) -> Select[Any]:
+    """``name`` as rows of ``table``.
+
+    Texts stay as they are: a cast would shorten them to what the column takes, and tell nobody.
+    """
+    _, value = _listed(name)
+    kinds = [table.c[column].type for column in columns]
+    return select(
+        *(
+            value(number) if isinstance(kind, String) else cast(value(number), kind)
+            for number, kind in enumerate(kinds)
+        )
+    )
+
+
+def _listed_deletes(tables: Sequence[Table]) -> list[Delete]:
+    """All rows of ``keys``, each a Key.
+
+    The owner is not the same value for all: the planner would take that for a way to few rows.
+    """
+    _, value = _listed("keys")
+    place = select(
+        value(0).label("owner"),
+        cast(value(1), BigInteger).label("entry"),
+        cast(value(2), BigInteger).label("id"),
+    ).cte("place")
+    return [
+        delete(table).where(
+            table.c.hash_entry == place.c.entry,
+            table.c.hash_id == place.c.id,
+            table.c.owner == place.c.owner,
+        )
+        for table in tables
+    ]
+
+
+def _ctes(deletes: Sequence[Delete]) -> list[CTE]:
+    return [each.cte(f"delete_{number}") for number, each in enumerate(deletes)]
+
+
+def _checked(sql: Sql, *names: str) -> str:
+    if sql.names != names:
+        raise AssertionError(sql.names)
+    return sql.text
 
 
 def _is_owner(column: ColumnElement[Any], *, owned: bool) -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage import locks, migrate
 from dlgmgmt.storage.database import Database, WriteBatch
 from dlgmgmt.storage.errors import OwnerTaken, RowsRefused, SchemaError
@@ -74,6 +75,56 @@ def test_deleted_and_written_anew_in_one_transaction(database: Database) -> None
     assert read(database) == [again]
 
 
+def calls(*dialogs: DialogRecord) -> WriteBatch:
+    """As the writer has new calls without variables: nothing of them is there."""
+    made = batch(*dialogs)
+    made.vars_replaced = []
+    return made
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_calls_that_begin_and_change_and_end_in_one_transaction(
+    database: Database, text: str
+) -> None:
+    first = [record(1), record(2), record(3)]
+    database.write(calls(*first))
+    changed = record(2, state=5, toroute=text)
+    new = record(
+        4, callid=text, from_uri=text, caller_route_set=(text,),
+        legs=(leg(0, to_tag=text, confirmed_at=1234567890.123456), leg(1, session_end=1e10 / 3)),
+    )  # fmt: skip
+    transaction = calls(changed, new)
+    transaction.deletes = [key(record(1)), key(record(77))]
+    database.write(transaction)
+    assert read(database) == [changed, record(3), new]
+
+
+def test_another_call_in_the_place_of_one_that_ends(database: Database) -> None:
+    database.write(calls(record(1), record(2)))
+    transaction = calls(record(1, callid="another", legs=(leg(1),)))
+    transaction.deletes = [key(record(1))]
+    database.write(transaction)
+    found = {dialog.h_entry: dialog for dialog in read(database)}
+    assert found == {1: record(1, callid="another", legs=(leg(1),)), 2: record(2)}
+
+
+def test_of_two_writings_of_a_call_the_last_one_stays(database: Database) -> None:
+    transaction = calls(record(1), record(2), record(1, state=5, legs=(leg(0, acked=False),)))
+    database.write(transaction)
+    assert read(database) == [record(1, state=5, legs=(leg(0, acked=False),)), record(2)]
+
+
+def test_a_transaction_that_no_message_holds(database: Database) -> None:
+    dialogs = [record(number, callid=f"{number}".zfill(8000)) for number in range(1200)]
+    database.write(calls(*dialogs))
+    assert read(database) == dialogs
+    broken = calls(*(record(number) for number in range(1200)))
+    broken.legs[-1] = (*broken.legs[-1][:1], 2**70, *broken.legs[-1][2:])
+    with pytest.raises(RowsRefused):
+        database.write(broken)
+    assert read(database) == dialogs
+
+
 @pytest.mark.parametrize("rows", [1, 7, 100, 0])
 def test_pages(database: Database, rows: int) -> None:
     dialogs = [
@@ -114,10 +165,17 @@ def test_nothing_is_written_of_a_batch_with_a_row_that_is_refused(database: Data
     database.write(batch(record(1)))
     broken = batch(record(2), record(3))
     broken.dialogs[1] = (*broken.dialogs[1][:1], 2**70, *broken.dialogs[1][2:])
-    with pytest.raises(RowsRefused):
+    with pytest.raises(RowsRefused) as refused:
         database.write(broken)
+    # It is known that nothing of it is there.
+    assert refused.value.undone
     assert read(database) == [record(1)]
-    database.write(batch(record(2)))
+    broken.vars_replaced = []
+    with pytest.raises(RowsRefused) as refused:
+        database.write(broken)
+    assert refused.value.undone
+    assert read(database) == [record(1)]
+    database.write(calls(record(2)))
     assert read(database) == [record(1), record(2)]
     assert database.reconnects == 0
 
