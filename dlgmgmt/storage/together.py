@@ -9,7 +9,8 @@ from typing import Any, Final
 from dlgmgmt.storage.batch import Row
 
 _MOST: Final = 262_144
-"""Characters of one message: a server takes 16 MB, and a character may have four bytes."""
+"""Characters of one message, if it is not a single row: a server takes 16 MB, and a character may
+have four bytes."""
 
 _ROWS: Final = 128
 
@@ -34,10 +35,17 @@ class Together:
                 self.execute(text, row)
             return
         group, _, end = tail.partition(")")
-        for done in range(0, len(rows), _ROWS):
-            part = rows[done : done + _ROWS]
+        todo = [rows[done : done + _ROWS] for done in range(0, len(rows), _ROWS)]
+        for part in todo:
             groups = ", ".join([f"({group})"] * len(part))
-            self.execute(f"{head} VALUES {groups}{end}", tuple(chain.from_iterable(part)))
+            text = f"{head} VALUES {groups}{end}"
+            text = self._cursor.mogrify(text, tuple(chain.from_iterable(part)))
+            if len(text) <= _MOST or len(part) == 1:
+                self._texts.append(text)
+            else:
+                # Strangers write what stands in the rows: there may be too much of it for a server.
+                middle = len(part) // 2
+                todo += [part[:middle], part[middle:]]
 
     def run(self) -> None:
         """All of them, and COMMIT. ``committing`` is True once it may have been one."""

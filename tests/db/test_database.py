@@ -115,14 +115,19 @@ def test_of_two_writings_of_a_call_the_last_one_stays(database: Database) -> Non
 
 
 def test_a_transaction_that_no_message_holds(database: Database) -> None:
-    dialogs = [record(number, callid=f"{number}".zfill(8000)) for number in range(1200)]
+    # Quoted twice, this is more than the 16 MB that MariaDB takes at once.
+    text = "\\'" * 20_000
+    dialogs = [
+        record(number, callid=f"{number}{text}", req_uri=text) if number < 128 else record(number)
+        for number in range(1200)
+    ]
     database.write(calls(*dialogs))
-    assert read(database) == dialogs
+    assert sorted(read(database)) == sorted(dialogs)
     broken = calls(*(record(number) for number in range(1200)))
     broken.legs[-1] = (*broken.legs[-1][:1], 2**70, *broken.legs[-1][2:])
     with pytest.raises(RowsRefused):
         database.write(broken)
-    assert read(database) == dialogs
+    assert sorted(read(database)) == sorted(dialogs)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 100, 0])
