@@ -45,11 +45,11 @@ class Counters:
             self.processed += 1
             return True
 
-    def restored(self, state: State) -> None:
-        """Count a dialog that was there before the start; it was processed then."""
+    def restored(self, state: State, count: int = 1) -> None:
+        """Count dialogs that were there before the start; they were processed then."""
         with self._lock:
-            self._total += 1
-            self._states[state] += 1
+            self._total += count
+            self._states[state] += count
 
     def is_full(self, limit: int) -> bool:
         """Whether ``limit`` dialogs exist."""

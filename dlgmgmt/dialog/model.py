@@ -151,12 +151,12 @@ class Dialog:
     """
 
     __slots__ = (
+        "_did",
         "caller_bind_addr",
         "caller_contact",
         "caller_route_set",
         "callid",
         "dflags",
-        "did",
         "dirty",
         "end_ts",
         "entry",
@@ -192,10 +192,11 @@ class Dialog:
         "variables",
     )
 
+    _did: str
+
     def __init__(self, entry: Entry, h_id: int, init: DialogInit, now: float) -> None:
         self.entry = entry
         self.h_id = h_id
-        self.did = encode_did(entry.index, h_id)
         self.state = State.UNCONFIRMED
         self.callid = init.callid
         self.from_tag = init.from_tag
@@ -237,6 +238,15 @@ class Dialog:
         self.fix_contact = False
         self.dirty = False
         self.stored: object | None = None
+
+    @property
+    def did(self) -> str:
+        """The id that travels in Record-Route. It is written out when it is first asked for."""
+        try:
+            return self._did
+        except AttributeError:
+            self._did = did = encode_did(self.entry.index, self.h_id)
+            return did
 
     def touch(self) -> None:
         """What is shown of the dialog changes. Entry lock held."""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dlgmgmt.dialog.cseq import MAX_CSEQ, Shift, Shifts
-from dlgmgmt.dialog.did import encode_did
 from dlgmgmt.dialog.events import EventType
 from dlgmgmt.dialog.model import MAX_LEGS, Dialog, Entry, OutLeg
 from dlgmgmt.dialog.record import LOADED, DialogRecord, LegRecord, directions
@@ -27,8 +26,6 @@ _LAST_MOMENT = 2**53
 # A member of an enumeration takes longer to be found than a name of the module.
 _UNCONFIRMED = State.UNCONFIRMED
 _CONFIRMED = State.CONFIRMED
-_CALLID = DialogRecord._fields.index("callid")
-_TIMEOUT = DialogRecord._fields.index("timeout")
 _DELETED = State.DELETED
 _LOADED = EventType.LOADED
 
@@ -96,7 +93,8 @@ def restore(
         if plain or _is_bounded_once(state, legs[0]):
             expired = late = left <= 0
             when = monotonic + (delay if expired else left)
-            table.arm_restored(dialog, when, timeout or int(wall + left))
+            dialog.timeout = timeout or int(wall + left)
+            table.arm_restored(dialog, when)
         else:
             expired, late = _set_timers(table, dialog, record, state, left, delay)
         dialog.state = state
@@ -108,33 +106,32 @@ def restore(
     return tuple.__new__(Restored, (dialog, not own, expired, late))
 
 
-def restore_plain(
-    table: DialogTable, fields: tuple[Any, ...], offset: float, now: float
-) -> Dialog | None:
-    """As restore(), of a call in which nothing can be wrong, by a way half as long.
+def put_plain(table: DialogTable, dialogs: list[Dialog], offset: float) -> int:
+    """As restore(), of calls that are made but for being in the table; how many of them are now.
 
-    fields: those of a DialogRecord; the only leg's, acknowledged and without a session timer, are
-    a plain tuple too. Its timeout is to come. now: of the monotonic clock; offset: what to add to
-    Unix seconds to get there. None if its place is taken, is another one now, or another dialog has
-    its Call-ID: restore() knows what to do then.
+    It ends before the first whose place is taken, or whose Call-ID another dialog has: restore()
+    knows what to do then. Their only legs are acknowledged and have no session timers, their
+    timeouts are to come. offset: what to add to Unix seconds to get the monotonic clock.
     """
-    callid = fields[_CALLID]
-    h_id = fields[1]
-    timeout = fields[_TIMEOUT]
-    (leg,) = fields[-1]
-    entry = table.entry_of(callid)
-    with entry.lock:
-        if entry.index != fields[0] or h_id in entry.by_id or callid in entry.by_callid:
-            return None
-        dialog = _dialog(entry, h_id, fields)
-        dialog.legs[leg[0]] = _leg(table, leg, offset, now)
-        table.arm_restored(dialog, timeout + offset, timeout)
-        dialog.state = _CONFIRMED
-        dialog.stored = LOADED
-        table.put(dialog)
-    if table.heard(_LOADED):
-        table.publish(_LOADED, dialog)
-    return dialog
+    arm, heard, count = table.arm_restored, table.heard(_LOADED), table.counters.restored
+    # All at once: a call may end, and be counted, as soon as it is there.
+    count(_CONFIRMED, len(dialogs))
+    done = 0
+    try:
+        for dialog in dialogs:
+            entry, h_id, same = dialog.entry, dialog.h_id, [dialog]
+            with entry.lock:
+                by_id = entry.by_id
+                if h_id in by_id or entry.by_callid.setdefault(dialog.callid, same) is not same:
+                    break
+                by_id[h_id] = dialog
+                arm(dialog, dialog.timeout + offset)
+            done += 1
+            if heard:
+                table.publish(_LOADED, dialog)
+    finally:
+        count(_CONFIRMED, done - len(dialogs))
+    return done
 
 
 def _is_plain(record: DialogRecord) -> bool:
@@ -295,7 +292,6 @@ def _dialog(entry: Entry, h_id: int, fields: tuple[Any, ...]) -> Dialog:
     ) = fields
     dialog.entry = entry
     dialog.h_id = h_id
-    dialog.did = encode_did(entry.index, h_id)
     dialog.state = _UNCONFIRMED
     dialog.end_ts = dialog.timeout = dialog.session_ts = dialog.holds = 0
     dialog.removed = dialog.dirty = False

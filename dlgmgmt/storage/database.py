@@ -10,7 +10,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Select, Table, delete
+from sqlalchemy import Table, delete
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from dlgmgmt.storage import statements as sql
@@ -20,7 +20,7 @@ from dlgmgmt.storage.errors import RowsRefused, StorageError
 from dlgmgmt.storage.locks import OwnerLocks
 from dlgmgmt.storage.migrate import ensure
 from dlgmgmt.storage.odd import StoredDialog
-from dlgmgmt.storage.page import Page
+from dlgmgmt.storage.reader import Reader
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.tables import DIALOG_VARS, OUT_COLUMNS
 from dlgmgmt.storage.together import Together
@@ -46,11 +46,10 @@ _LISTED: Final = 1000
 _PLACE_OF: Final = itemgetter(0, 1, 2)
 _LEG_OF: Final = itemgetter(0, 1, 2, OUT_COLUMNS.index("leg_no"))
 _BEGIN: Final = {SQLITE: "BEGIN IMMEDIATE", POSTGRESQL: "BEGIN"}
-_ALL: Final = 2**62
 _Result = TypeVar("_Result")
 
 
-class Database:
+class Database(Reader):
     """For one thread at a time; each thread that reads or writes makes its own.
 
     lock: the owner's lock is taken when it connects, and again after a lost connection. Of the
@@ -64,7 +63,7 @@ class Database:
         self.url = parse_url(settings.url)
         self.reconnects = 0
         self._target = target_of(settings, self.url)
-        self._statements = sql.statements_of(self._target.kind)
+        super().__init__(self._target.kind)
         self._locks = OwnerLocks(self._target)
         self._connection: DBAPIConnection | None = None
         self._connected = False
@@ -117,58 +116,6 @@ class Database:
         except StorageError as error:
             error.undone |= together is None or not together.committing
             raise
-
-    def read(
-        self, owner: str | None, fetch_rows: int, *, after: int = 0, last: int | None = None
-    ) -> Iterator[list[StoredDialog]]:
-        """As pages(), sorted by dialogs."""
-        for page in self.pages(owner, fetch_rows, after=after, last=last):
-            yield page.dialogs()
-
-    def pages(
-        self, owner: str | None, fetch_rows: int, *, after: int = 0, last: int | None = None
-    ) -> Iterator[Page]:
-        """The dialogs of an owner in the order of their ``id``, page by page; ``after`` an id.
-
-        last: the last id; None: that which is the last now.
-        fetch_rows: dialogs of a page, 0 for all in one. Rows that are added meanwhile are left out.
-        Between two pages the connection is free for other calls.
-        """
-        last = self.last(owner) if last is None else last
-        has_variables = bool(self.query(sql.any_variable(owner)))
-        owned = owner is not None
-        page = self._statements.page(owned=owned)
-        page_vars = self._statements.page_vars(owned=owned)
-        count = fetch_rows or _ALL
-        ends = self._statements.page_end(owned=owned)
-        cut = self._target.kind == SQLITE and fetch_rows > 0
-        while after < last:
-            end = last
-            if cut:
-                values = ends.values(owner=owner, after=after, last=last, count=count - 1)
-                end = next(iter(self._select(ends.text, values)), (last,))[0]
-            values = page.values(owner=owner, after=after, last=end, count=count)
-            rows = self._select(page.text, values)
-            after = end
-            if rows:
-                ids = {row[0] for row in rows}
-                first, until = min(ids), max(ids)
-                var_rows: list[Row] = []
-                if has_variables:
-                    values = page_vars.values(owner=owner, first=first, last=until)
-                    var_rows = self._select(page_vars.text, values)
-                yield Page(rows, var_rows)
-                if len(ids) == count:
-                    after = until
-
-    def last(self, owner: str | None) -> int:
-        """The last id of an owner's dialogs, 0 without any."""
-        return self.query(sql.last_id(owner))[0][0] or 0
-
-    def query(self, statement: Select[Any]) -> list[Row]:
-        """The rows of a SELECT."""
-        made = self._statements.sql(statement)
-        return self._select(made.text, made.values())
 
     def count(self, owner: str | None) -> int:
         """The dialogs of an owner; None: those without one, which Kamailio has written."""

@@ -8,18 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from itertools import groupby
+from operator import lt
+from typing import NamedTuple, TypeVar, cast
 
 from sqlalchemy import literal, select
 
-from dlgmgmt.dialog.restore import restore_plain
+from dlgmgmt.dialog.model import Dialog
+from dlgmgmt.dialog.restore import put_plain
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.storage.batch import Row, WriteBatch
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import Damaged, StorageError
 from dlgmgmt.storage.intake import Intake, rows_of
 from dlgmgmt.storage.odd import StoredDialog
-from dlgmgmt.storage.page import Page, dialogs_of
 from dlgmgmt.storage.plain import plain_call
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.spirals import Spirals
@@ -119,43 +121,59 @@ class Loader:
         self.twins = found.twins
         seen = 0
         for page in self._pages(owner):
-            if page.is_simple():
-                for start in range(0, len(page.rows), PIECE):
-                    self._take_rows(page.rows[start : start + PIECE])
-                    self._pause()
-                seen += len(page.rows)
-            else:
-                dialogs = page.dialogs()
-                for start in range(0, len(dialogs), PIECE):
-                    self._take(dialogs[start : start + PIECE])
-                    self._pause()
-                seen += len(dialogs)
+            ids = [row[0] for row in page]
+            # Dialogs of several legs have several rows.
+            alone = all(map(lt, ids, ids[1:]))
+            ids = ids if alone else sorted(set(ids))
+            for start in range(0, len(ids), PIECE):
+                if alone:
+                    self._take_calls(page[start : start + PIECE])
+                else:
+                    self._take(self._whole(ids[start : start + PIECE]))
+                self._pause()
+            seen += len(ids)
             self._say(seen, found.dialogs)
         if (self._legs, self._variables) != (found.legs, found.variables):
             say_strays(self._insist(lambda: strays(self._database.query, owner)))
 
-    def _take_rows(self, rows: list[Row]) -> None:
-        """Dialogs of one row each, nearly all of them ordinary calls."""
+    def _take_calls(self, rows: list[Row]) -> None:
+        """Dialogs of one leg each, or none, nearly all of them ordinary calls.
+
+        They go in in their order: of two with the same identity the first one counts.
+        """
         table, twins = self._table, self.twins
         wall, monotonic = table.wall(), table.monotonic()
-        offset = monotonic - wall
-        loaded = 0
-        others: list[Row] = []
-        for row in rows:
-            fields = plain_call(row, wall)
-            if fields is not None and not (twins and row[0] in twins):
-                if others:
-                    # Of two with the same identity the first one counts.
-                    self._take(dialogs_of(others))
-                    others = []
-                if restore_plain(table, fields, offset, monotonic) is not None:
-                    loaded += 1
-                    continue
-            others.append(row)
-        if others:
-            self._take(dialogs_of(others))
-        self._intake.loaded += loaded
-        self._legs += loaded
+        made = [
+            None if row[0] in twins else plain_call(row, table, wall, monotonic) for row in rows
+        ]
+        ids = [row[0] for row in rows]
+        others = [row_id for row_id, call in zip(ids, made, strict=True) if call is None]
+        whole = {dialog.in_id: dialog for dialog in self._whole(others)}
+        at = 0
+        for plain, group in groupby(made, bool):
+            calls = list(group)
+            some = ids[at : at + len(calls)]
+            at += len(calls)
+            if plain:
+                self._put(cast("list[Dialog]", calls), some, monotonic - wall)
+            else:
+                self._take([whole[row_id] for row_id in some if row_id in whole])
+
+    def _put(self, calls: list[Dialog], ids: list[int], offset: float) -> None:
+        """Calls and their keys; offset: what to add to Unix seconds to get the monotonic clock."""
+        while calls:
+            done = put_plain(self._table, calls, offset)
+            self._intake.loaded += done
+            self._legs += done
+            # The place of the next one, if there is one, is not free.
+            self._take(self._whole(ids[done : done + 1]))
+            calls, ids = calls[done + 1 :], ids[done + 1 :]
+
+    def _whole(self, ids: list[int]) -> list[StoredDialog]:
+        """All of some dialogs."""
+        if not ids:
+            return []
+        return self._insist(lambda: self._database.dialogs(self._settings.owner, ids))
 
     def _take(self, piece: list[StoredDialog]) -> None:
         """Dialogs of any kind."""
@@ -190,17 +208,17 @@ class Loader:
                 _LOG.warning("database: rows of early or expired dialogs remain: %s", error)
             self._undropped = True
 
-    def _pages(self, owner: str) -> Iterator[Page]:
+    def _pages(self, owner: str) -> Iterator[list[Row]]:
         """All pages of an owner, through outages."""
         # What is written meanwhile is of dialogs that are in the table, or have been.
         last = self._insist(lambda: self._database.last(owner))
-        read, count = self._database.pages, self._settings.fetch_rows
+        read, count = self._database.calls, self._settings.fetch_rows
         after = 0
         pause = 0.0
         while True:
             try:
                 for page in read(owner, count, after=after, last=last):
-                    after = max(row[0] for row in page.rows)
+                    after = max(row[0] for row in page)
                     pause = 0.0
                     yield page
             except StorageError as error:

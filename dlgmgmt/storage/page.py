@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from operator import itemgetter, lt
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final
 
 from dlgmgmt.storage.batch import Row
 from dlgmgmt.storage.odd import StoredDialog
@@ -14,26 +14,16 @@ _SHARED: Final = 1 + len(SHARED)
 _LEG_NO: Final = OUT_COLUMNS.index("leg_no")
 
 
-class Page(NamedTuple):
-    """rows: key and columns of a dialog, key and columns of one of its legs, less SHARED.
+def whole_dialogs(rows: list[Row], var_rows: list[Row]) -> list[StoredDialog]:
+    """The rows of each dialog.
 
-    var_rows: keys and columns of the variables.
+    rows: key and columns of a dialog, key and columns of one of its legs, less SHARED. var_rows:
+    keys and columns of the variables.
     """
-
-    rows: list[Row]
-    var_rows: list[Row]
-
-    def is_simple(self) -> bool:
-        """Whether each row is a dialog of its own, and none has variables."""
-        ids = [row[0] for row in self.rows]
-        return not self.var_rows and all(map(lt, ids, ids[1:]))
-
-    def dialogs(self) -> list[StoredDialog]:
-        """The rows of each dialog."""
-        dialogs = dialogs_of(self.rows)
-        if self.var_rows:
-            _add_variables(dialogs, self.var_rows)
-        return dialogs
+    dialogs = dialogs_of(rows)
+    if var_rows:
+        _add_variables(dialogs, var_rows)
+    return dialogs
 
 
 def dialogs_of(rows: list[Row]) -> list[StoredDialog]:

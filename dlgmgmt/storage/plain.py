@@ -6,9 +6,12 @@ A start does this for each of a hundred thousand calls before the daemon is read
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
+from dlgmgmt.dialog.cseq import MAX_CSEQ
+from dlgmgmt.dialog.model import Dialog, OutLeg
+from dlgmgmt.dialog.record import LOADED
 from dlgmgmt.dialog.states import State
+from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.storage.batch import Row
 from dlgmgmt.storage.extras import split_routes
 from dlgmgmt.storage.odd import (
@@ -25,7 +28,8 @@ _LENGTH = 8_192
 """Characters of all texts of a row; those of a longer one are looked at one by one."""
 
 _STATES = ANSWERED | EARLY
-_CONFIRMED = int(State.CONFIRMED)
+_CONFIRMED = State.CONFIRMED
+_new = object.__new__
 KEEPALIVE = 3
 """Bit of ``switches`` from which on it is said who is sent keep-alives."""
 
@@ -124,121 +128,101 @@ def is_plain_leg(row: Row) -> bool:
         return False
 
 
-def plain_call(row: Row, now: float) -> tuple[Any, ...] | None:
-    """What restore_plain() takes, of a row of a simple page; None for what is not like nearly all.
+def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Dialog | None:
+    """The dialog of a row of Database.calls(), for put_plain(); None if it is not like nearly all.
 
-    Those are acknowledged calls of one leg without extras, which this daemon has written and whose
-    timeout is after ``now`` (Unix seconds). It is what record_from() makes of the row.
+    Those are acknowledged calls of one leg without extras, which this daemon has written, whose
+    entry is still the same and whose timeout is after ``now`` (Unix seconds, ``monotonic`` by the
+    other clock). It is what restore() makes of the whole rows' record, with no step between.
     """
+    dialog = _new(Dialog)
+    leg = _new(OutLeg)
     (
         _,
-        _,
+        plain,
         h_entry,
         h_id,
-        did,
-        callid,
-        from_tag,
-        from_uri,
+        dialog.callid,
+        dialog.from_tag,
+        dialog.from_uri,
         to_uri,
-        req_uri,
+        dialog.req_uri,
         cseq,
-        contact,
+        dialog.caller_contact,
         routes,
-        bind_addr,
-        toroute,
-        state,
-        lifetime,
-        init_ts,
-        start_ts,
-        timeout,
-        session_ts,
-        sflags,
-        dflags,
-        switches,
-        xdata,
-        _,
+        dialog.caller_bind_addr,
+        dialog.toroute,
         leg_to_uri,
         to_tag,
         caller_cseq,
         callee_cseq,
-        callee_contact,
-        callee_routes,
-        callee_bind_addr,
-        number,
-        branch,
-        acked,
+        leg.callee_contact,
+        leg_routes,
+        leg.callee_bind_addr,
+        dialog.lifetime,
+        dialog.init_ts,
+        dialog.start_ts,
+        dialog.timeout,
+        dialog.sflags,
+        dialog.dflags,
+        switches,
+        leg.branch,
         seen,
-        leg_dflags,
-        confirmed_at,
-        session_end,
-        leg_xdata,
+        leg.dflags,
     ) = row
+    if not plain:
+        return None
     try:
         if (
-            len("".join(row[4:15] + row[26:33])) > _LENGTH
-            or (h_entry | h_id | sflags) >> ID_BITS
-            or (lifetime | init_ts | start_ts | timeout | dflags) >> NUMBER_BITS
-            or (branch | seen | leg_dflags) >> NUMBER_BITS
+            len("".join(row[4:21])) > _LENGTH
+            or (h_entry | h_id | dialog.sflags) >> ID_BITS
+            or (dialog.lifetime | dialog.init_ts | dialog.start_ts | dialog.timeout) >> NUMBER_BITS
+            or (dialog.dflags | leg.branch | leg.dflags | seen) >> NUMBER_BITS
             or switches >> SWITCH_BITS
-            or not (state == _CONFIRMED and acked == 1 and timeout > now and h_id and lifetime)
-            or not (session_ts == number == confirmed_at == session_end == 0)
-            or not (callid and from_tag and to_tag)
-            or max(len(cseq), len(caller_cseq), len(callee_cseq)) >= MAX_CSEQ_DIGITS
+            or not (dialog.timeout > now and h_id and dialog.lifetime)
+            or not (dialog.callid and dialog.from_tag and to_tag)
             or not (cseq.isdecimal() and caller_cseq.isdecimal() and callee_cseq.isdecimal())
-            or not (xdata is None and leg_xdata is None)
         ):
             return None
-    except TypeError:
+        dialog.first_req_cseq = first = int(cseq)
+        leg.caller_cseq = caller = int(caller_cseq)
+        leg.callee_cseq = callee = int(callee_cseq)
+    except (TypeError, ValueError):
+        # A value is of another type than the others that it is joined with, or has no end.
         return None
-    leg = (
-        to_tag,
-        to_uri if leg_to_uri == to_uri else leg_to_uri,
-        branch,
-        int(caller_cseq),
-        int(callee_cseq),
-        seen != 0,
-        callee_contact,
-        routes_of(callee_routes) if callee_routes else (),
-        callee_bind_addr,
-        True,
-        0.0,
-        0.0,
-        leg_dflags,
-        (0, 0),
-        0,
-        None,
-    )
-    return (
-        h_entry,
-        h_id,
-        did,
-        _CONFIRMED,
-        callid,
-        from_tag,
-        from_uri,
-        to_uri,
-        req_uri,
-        int(cseq),
-        contact,
-        routes_of(routes) if routes else (),
-        bind_addr,
-        lifetime,
-        init_ts,
-        start_ts,
-        timeout,
-        0,
-        sflags,
-        dflags,
-        switches & 1 == 1,
-        switches & 2 == 2,
-        switches >> KEEPALIVE,
-        switches & 4 == 4,
-        toroute,
-        (),
-        (),
-        (),
-        (leg,),
-    )
+    entry = table.entry_of(dialog.callid)
+    if entry.index != h_entry or (first | caller | callee) > MAX_CSEQ:
+        return None
+    dialog.entry = entry
+    dialog.h_id = h_id
+    dialog.to_uri = to_uri
+    dialog.caller_route_set = routes_of(routes) if routes else ()
+    dialog.timeout_bye = switches & 1 == 1
+    dialog.timeout_noreset = switches & 2 == 2
+    dialog.fix_contact = switches & 4 == 4
+    dialog.keepalive = switches >> KEEPALIVE
+    dialog.state = _CONFIRMED
+    dialog.end_ts = dialog.session_ts = dialog.holds = 0
+    dialog.removed = dialog.dirty = False
+    dialog.limit = dialog.snapshot = dialog.termination = dialog.transaction = None
+    dialog.legs = {to_tag: leg}
+    dialog.history = []
+    dialog.profiles = dialog.variables = ()
+    dialog.stored = LOADED
+    leg.to_tag = to_tag
+    leg.h_entry = table.hash_of(to_tag)
+    # Mostly they are the same text: it need not be kept twice.
+    leg.to_uri = to_uri if leg_to_uri == to_uri else leg_to_uri
+    leg.callee_cseq_seen = seen != 0
+    leg.callee_route_set = routes_of(leg_routes) if leg_routes else ()
+    leg.confirmed = leg.acked = True
+    # Once it is acknowledged, this only says since when keep-alives are due.
+    leg.confirmed_at = monotonic
+    leg.session_end = 0.0
+    leg.moved_by = (0, 0)
+    leg.referred = ()
+    leg.shifts = leg.probes = None
+    return dialog
 
 
 def routes_of(text: str) -> tuple[str, ...]:

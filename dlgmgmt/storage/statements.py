@@ -7,19 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     CTE,
     BigInteger,
     ColumnElement,
     Delete,
-    Dialect,
     Select,
     String,
     Table,
     Text,
-    and_,
     bindparam,
     cast,
     delete,
@@ -30,49 +28,27 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.expression import UnaryExpression
-from sqlalchemy.sql.operators import custom_op
 
-from dlgmgmt.storage.drivers import dialect_of
+from dlgmgmt.storage.page_statements import Pages, Sql, is_owner, number
 from dlgmgmt.storage.tables import (
     DIALOG_IN,
     DIALOG_OUT,
     DIALOG_VARS,
     IN_COLUMNS,
     OUT_COLUMNS,
-    SHARED,
     VAR_COLUMNS,
 )
 from dlgmgmt.storage.url import MYSQL, POSTGRESQL, SQLITE
 
 TABLES = (DIALOG_IN, DIALOG_OUT, DIALOG_VARS)
 _KEY = ("hash_entry", "hash_id")
-_FORCED = "FORCE INDEX ({})"
-_OF_LEGS = OUT_COLUMNS[len(SHARED) :]
 
 
-class Sql(NamedTuple):
-    """Text for the driver, and the names of its parameters in the order of their places.
-
-    constants: the values of those that are the statement's own.
-    """
-
-    text: str
-    names: tuple[str, ...]
-    constants: dict[str, object]
-
-    def values(self, **values: object) -> tuple[object, ...]:
-        """The parameters of one execution."""
-        known = self.constants | values
-        return tuple([known[name] for name in self.names])
-
-
-class Statements:
+class Statements(Pages):
     """All that is said to one kind of database."""
 
     def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._dialect: Dialect = dialect_of(kind)
+        super().__init__(kind)
         self.transaction = self._transaction() if kind == POSTGRESQL else ""
         self._deletes: dict[tuple[str | int, ...], str] = {}
         self.put_in = self._upsert(DIALOG_IN, (*IN_COLUMNS[:3],), IN_COLUMNS)
@@ -81,19 +57,12 @@ class Statements:
         # In the order of Key.
         self.delete_owned = [self._delete(table, owned=True) for table in TABLES]
         self.delete_unowned = [self._delete(table, owned=False) for table in TABLES]
-        beyond = (*_keys(DIALOG_OUT, owned=True), DIALOG_OUT.c.leg_no >= _number("leg_no"))
+        beyond = (*_keys(DIALOG_OUT, owned=True), DIALOG_OUT.c.leg_no >= number("leg_no"))
         self.delete_beyond = self.sql(delete(DIALOG_OUT).where(*beyond))
         self.delete_ids = {
-            table.name: self.sql(delete(table).where(table.c.id == _number("id")))
+            table.name: self.sql(delete(table).where(table.c.id == number("id")))
             for table in TABLES
         }
-
-    def sql(self, statement: ClauseElement) -> Sql:
-        """Compile it."""
-        compiled: Any = statement.compile(
-            dialect=self._dialect, compile_kwargs={"render_postcompile": True}
-        )
-        return Sql(str(compiled), tuple(compiled.positiontup or ()), compiled.params)
 
     def _upsert(self, table: Table, key: Sequence[str], columns: tuple[str, ...]) -> Sql:
         """With PostgreSQL, the one parameter is a text: JSON of a list of rows."""
@@ -172,82 +141,6 @@ class Statements:
         changed = {name: add.excluded[name] for name in columns if name not in key}
         return add.on_conflict_do_update(index_elements=list(key), set_=changed)
 
-    def page(self, *, owned: bool) -> Sql:
-        """Dialogs with their legs, less what these have in common: owner, after, last, count.
-
-        The join keeps the order of the page, which to ask for would mean to sort it once more.
-        """
-        if self._kind == SQLITE:
-            return self._range(owned=owned)
-        row = DIALOG_IN.c
-        some = (
-            select(row.id, *(row[name] for name in IN_COLUMNS))
-            .where(_is_owner(row.owner, owned=owned), row.id > _number("after"))
-            .where(row.id <= _number("last"))
-            .order_by(row.id)
-            .limit(_number("count"))
-            .subquery("page")
-        )
-        leg = DIALOG_OUT.c
-        same = [leg[name] == some.c[name] for name in _KEY]
-        whose = leg.owner == some.c.owner if owned else leg.owner.is_(None)
-        joined = some.outerjoin(DIALOG_OUT, and_(whose, *same))
-        return self.sql(
-            select(*some.c, leg.id.label("leg_id"), *(leg[n].label(f"leg_{n}") for n in _OF_LEGS))
-            .select_from(joined)
-            .with_hint(DIALOG_OUT, _FORCED.format("dialog_out_owned"), MYSQL)
-        )
-
-    def _range(self, *, owned: bool) -> Sql:
-        """As page, but all up to ``last``: SQLite would make a page first, value by value."""
-        row, leg = DIALOG_IN.c, DIALOG_OUT.c
-        same = [leg[name] == row[name] for name in _KEY]
-        whose = leg.owner == row.owner if owned else leg.owner.is_(None)
-        return self.sql(
-            select(
-                row.id,
-                *(row[name] for name in IN_COLUMNS),
-                leg.id.label("leg_id"),
-                *(leg[n].label(f"leg_{n}") for n in _OF_LEGS),
-            )
-            .select_from(DIALOG_IN.outerjoin(DIALOG_OUT, and_(whose, *same)))
-            .where(_is_owner(_unsorted(row.owner), owned=owned))
-            .where(row.id > _number("after"), row.id <= _number("last"))
-            .order_by(row.id)
-        )
-
-    def page_end(self, *, owned: bool) -> Sql:
-        """The id that ends a page, for _range: owner, after, last, and ``count`` to pass over."""
-        row = DIALOG_IN.c
-        return self.sql(
-            select(row.id)
-            .where(_is_owner(_unsorted(row.owner), owned=owned))
-            .where(row.id > _number("after"), row.id <= _number("last"))
-            .order_by(row.id)
-            .limit(1)
-            .offset(_number("count"))
-        )
-
-    def page_vars(self, *, owned: bool) -> Sql:
-        """Variables of the dialogs with ids from ``first`` to ``last``."""
-        row, var = DIALOG_IN.c, DIALOG_VARS.c
-        same = [var[name] == row[name] for name in _KEY]
-        whose = var.owner == row.owner if owned else var.owner.is_(None)
-        joined = DIALOG_IN.join(DIALOG_VARS, and_(whose, *same))
-        return self.sql(
-            select(var.id, *(var[name] for name in VAR_COLUMNS))
-            .prefix_with("STRAIGHT_JOIN", dialect=MYSQL)
-            .select_from(joined)
-            .with_hint(DIALOG_IN, _FORCED.format("PRIMARY"), MYSQL)
-            .with_hint(DIALOG_VARS, _FORCED.format("dialog_vars_owned"), MYSQL)
-            .where(
-                _is_owner(row.owner, owned=owned),
-                row.id >= _number("first"),
-                row.id <= _number("last"),
-            )
-            .order_by(var.id)
-        )
-
 
 @cache
 def statements_of(kind: str) -> Statements:
@@ -279,15 +172,6 @@ def all_owners() -> Select[Any]:
     """Each owner and his number of dialogs."""
     owner = DIALOG_IN.c.owner
     return select(owner, func.count()).group_by(owner).order_by(owner)
-
-
-def _unsorted(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """For SQLite: not by the index of owners, or each page would sort all of the owner's rows."""
-    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
-
-
-def _number(name: str) -> Any:
-    return bindparam(name, type_=BigInteger())
 
 
 def _parameters(columns: tuple[str, ...]) -> dict[str, Any]:
@@ -348,12 +232,8 @@ def _checked(sql: Sql, *names: str) -> str:
     return sql.text
 
 
-def _is_owner(column: ColumnElement[Any], *, owned: bool) -> ColumnElement[bool]:
-    return column == bindparam("owner") if owned else column.is_(None)
-
-
 def _keys(table: Table, *, owned: bool) -> list[ColumnElement[bool]]:
     return [
-        _is_owner(table.c.owner, owned=owned),
+        is_owner(table.c.owner, owned=owned),
         *(table.c[name] == bindparam(name) for name in _KEY),
     ]

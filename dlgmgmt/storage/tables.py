@@ -152,5 +152,39 @@ IN_COLUMNS = _names(DIALOG_IN, "toroute_index")
 
 OUT_COLUMNS = _names(DIALOG_OUT)
 VAR_COLUMNS = _names(DIALOG_VARS)
+CALL_TEXTS = (
+    "callid",
+    "from_tag",
+    "from_uri",
+    "to_uri",
+    "req_uri",
+    "caller_original_cseq",
+    "caller_contact",
+    "caller_route_set",
+    "caller_sock",
+    "toroute_name",
+)
+CALL_LEG_TEXTS = (
+    "to_uri",
+    "to_tag",
+    "caller_cseq",
+    "callee_cseq",
+    "callee_contact",
+    "callee_route_set",
+    "callee_sock",
+)
+CALL_NUMBERS = (
+    "lifetime",
+    "init_ts",
+    "start_time",
+    "timeout",
+    "sflags",
+    "dflags",
+    "switches",
+)
+CALL_LEG_NUMBERS = ("branch", "callee_cseq_seen", "dflags")
+"""With what these four name, the row of a dialog and that of its only leg are read if it is an
+ordinary call: each column that need not be read makes a start shorter."""
+
 SHARED = ("owner", "hash_entry", "hash_id", "did")
 """What IN_COLUMNS and OUT_COLUMNS begin with: of a dialog and its legs the same."""

@@ -10,7 +10,9 @@ from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage import locks, migrate
 from dlgmgmt.storage.database import Database, WriteBatch
 from dlgmgmt.storage.errors import OwnerTaken, RowsRefused, SchemaError
+from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.rows import record_from
+from dlgmgmt.storage.tables import IN_COLUMNS
 from tests.db.harness.databases import OWNER, Make, batch, columns, key, read
 from tests.db.harness.servers import Server
 from tests.unit.storage.records import HOSTILE, leg, record, rich
@@ -142,6 +144,53 @@ def test_pages(database: Database, rows: int) -> None:
     assert {len(page) for page in pages[:-1]} <= {rows}
     third = pages[0][0].in_id + 2
     assert [len(p) for p in database.read(OWNER, 0, after=third)] == [len(dialogs) - 3]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 0])
+@pytest.mark.parametrize("variables", [(), (("a", "1"), ("b", "2"))])
+def test_ordinary_calls_are_told_from_others(
+    database: Database, rows: int, variables: tuple[tuple[str, str], ...]
+) -> None:
+    others = [
+        record(2, variables=variables, profiles=(("p", None),)),
+        record(3, legs=(leg(0), leg(1))),
+        record(4, legs=()),
+        record(5, state=3),
+        record(6, session_ts=1_700_001_800),
+        record(7, legs=(leg(acked=False, confirmed_at=1_700_000_004.0),)),
+    ]
+    if variables:
+        others.append(record(8, variables=variables))
+    dialogs = [record(1), *others, record(9)]
+    database.write(batch(*dialogs))
+    pages = list(database.calls(OWNER, rows, after=0, last=database.last(OWNER)))
+    found = [row for page in pages for row in page]
+    # Of each leg a row, and one of a dialog without.
+    names = [row[4] for row in found]
+    assert names == [one.callid for one in dialogs for _ in one.legs or (None,)]
+    assert [row[4] for row in found if row[1] and names.count(row[4]) == 1] == [
+        record(1).callid,
+        record(9).callid,
+    ]
+    assert {len({row[0] for row in page}) for page in pages[:-1]} <= {rows}
+    keys = [row[0] for row in found]
+    assert [*map(callid, database.dialogs(OWNER, keys[::-1]))] == [one.callid for one in dialogs]
+    (third,) = database.dialogs(OWNER, [keys[1]])
+    assert record_from(third) == others[0]
+    assert database.dialogs("other", keys) == database.dialogs(OWNER, []) == []
+
+
+def test_many_dialogs_are_read_by_their_keys(database: Database) -> None:
+    dialogs = [record(number, variables=(("a", str(number)),)) for number in range(600)]
+    database.write(batch(*dialogs))
+    (page,) = database.calls(OWNER, 0, after=0, last=database.last(OWNER))
+    keys = [row[0] for row in page]
+    assert [*map(record_from, database.dialogs(OWNER, keys))] == dialogs
+    assert [*map(record_from, database.dialogs(OWNER, keys[7:300:9]))] == dialogs[7:300:9]
+
+
+def callid(dialog: StoredDialog) -> object:
+    return dialog.in_row[IN_COLUMNS.index("callid")]
 
 
 def test_rows_that_come_while_it_is_read_are_left_out(database: Database) -> None:

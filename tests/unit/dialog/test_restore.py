@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from dlgmgmt.dialog.events import EventType
+from dlgmgmt.dialog.events import DialogEvent, EventType
 from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.dialog.record import LOADED, DialogRecord
-from dlgmgmt.dialog.restore import RestoreError, restore, restore_plain
+from dlgmgmt.dialog.restore import RestoreError, put_plain, restore
 from dlgmgmt.dialog.states import State
 from tests.unit.dialog.harness import SETTINGS, Core, in_state, make_init
 from tests.unit.dialog.next_run import Next, record, view
@@ -41,49 +41,53 @@ def test_it_has_every_field_that_a_dialog_has() -> None:
     core = Core()
     dialog, _ = core.call()
     done = restore(Next(core).table, record(dialog)).dialog
+    # It is written out when it is first asked for.
+    assert done.did == dialog.did
     assert [name for name in Dialog.__slots__ if not hasattr(done, name)] == []
     (leg,) = done.legs.values()
     assert [name for name in OutLeg.__slots__ if not hasattr(leg, name)] == []
 
 
-def plain(then: Next, it: DialogRecord) -> Dialog | None:
-    """By the short way."""
-    wall, now = then.table.wall(), then.table.monotonic()
-    (leg,) = it.legs
-    return restore_plain(then.table, (*it[:-1], (leg[:],)), now - wall, now)
+def made(then: Next, it: DialogRecord) -> Dialog:
+    """As it is made of its row."""
+    dialog = restore(Next(Core()).table, it).dialog
+    dialog.entry = then.table.entry_of(dialog.callid)
+    dialog.h_id = it.h_id
+    dialog.timer = None
+    return dialog
 
 
-def test_the_short_way_makes_the_same_dialog() -> None:
+def test_a_call_that_is_made_is_put_in_its_place() -> None:
     core = Core()
-    dialog, _ = core.call()
-    core.now = 50.0
+    it = record(core.call()[0])
     then = Next(core)
-    done = plain(then, record(dialog))
-    assert done is not None
-    long = restore(Next(core).table, record(dialog)).dialog
-    assert view(done) == view(long) == view(dialog)
-    for one, other in ((done, long), (done.legs["bob"], long.legs["bob"])):
-        for name in type(one).__slots__:
-            if name not in ("entry", "timer", "legs"):
-                assert getattr(one, name) == getattr(other, name), name
-    assert then.table.dialog(dialog.entry.index, dialog.h_id) is done
+    heard: list[DialogEvent] = []
+    then.table.add_listener(heard.append, EventType.LOADED)
+    dialog = made(then, it)
+    assert put_plain(then.table, [dialog], then.table.monotonic() - then.table.wall()) == 1
+    assert then.table.dialog(it.h_entry, it.h_id) is dialog
+    assert [event.dialog for event in heard] == [dialog]
     assert then.table.counts().confirmed == 1
-    then.advance(549.0)
+    then.advance(599.0)
     assert then.expired == []
     then.advance(2.0)
-    assert then.expired == [done]
+    assert then.expired == [dialog]
 
 
-def test_the_short_way_ends_where_its_place_is_not_its_own() -> None:
+@pytest.mark.parametrize("taken", ["Call-ID", "place"])
+def test_calls_are_put_in_up_to_the_first_that_another_is_in_the_way_of(taken: str) -> None:
     core = Core()
-    dialog, _ = core.call()
-    it = record(dialog)
+    it = record(core.call()[0])
     then = Next(core)
-    assert plain(then, it._replace(h_entry=it.h_entry ^ 1)) is None
-    assert len(then.table) == 0
-    assert plain(then, it) is not None
-    assert plain(then, it._replace(h_id=it.h_id + 1)) is None
-    assert len(then.table) == 1
+    dialogs = [made(then, it._replace(callid=f"c{n}", h_id=n + 1)) for n in range(4)]
+    if taken == "Call-ID":
+        dialogs[2].callid, dialogs[2].entry = "c0", dialogs[0].entry
+    else:
+        dialogs[2].h_id, dialogs[2].entry = dialogs[0].h_id, dialogs[0].entry
+    assert put_plain(then.table, dialogs, 0.0) == 2
+    assert len(then.table) == then.table.counts().confirmed == 2
+    assert [len(then.table.find(f"c{number}")) for number in range(4)] == [1, 1, 0, 0]
+    assert dialogs[2].timer is dialogs[3].timer is None
 
 
 def test_it_is_found_and_hung_up_as_before() -> None:

@@ -192,16 +192,21 @@ def over(number: int) -> DialogRecord:
     return plain._replace(legs=(plain.legs[0]._replace(session_end=1_700_000_000.0),))
 
 
-def store(folder: Path, *records: DialogRecord, owner: str = OWNER) -> None:
-    """Write rows as a daemon does."""
-    database = Database(settings_in(folder, owner=owner))
-    database.open()
+def batch(*records: DialogRecord, owner: str = OWNER) -> WriteBatch:
+    """Their rows, as a daemon writes them."""
     batch = WriteBatch()
     for one in records:
         batch.dialogs.append(in_row(one, owner))
         batch.legs += out_rows(one, owner)
         batch.vars += var_rows(one, owner)
-    database.write(batch)
+    return batch
+
+
+def store(folder: Path, *records: DialogRecord, owner: str = OWNER) -> None:
+    """Write rows as a daemon does."""
+    database = Database(settings_in(folder, owner=owner))
+    database.open()
+    database.write(batch(*records, owner=owner))
     database.close()
 
 

@@ -95,7 +95,7 @@ def test_what_fails_for_long_though_the_database_answers_ends_the_start(
     def broken(*_: object, **__: object) -> object:
         raise StorageError("invalid page in block 7")
 
-    monkeypatch.setattr(Database, "pages", broken)
+    monkeypatch.setattr(Database, "calls", broken)
     daemon = Daemon(tmp_path, connect_timeout=0.3)
     begun = time.monotonic()
     with pytest.raises(Damaged, match="invalid page in block 7: it answers"):

@@ -13,9 +13,10 @@ import pytest
 from dlgmgmt.dialog.model import Direction
 from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage import loader
+from dlgmgmt.storage.batch import Row
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import StorageError
-from dlgmgmt.storage.page import Page
+from dlgmgmt.storage.odd import StoredDialog
 from tests.unit.storage.daemon import (
     OWNER,
     TABLES,
@@ -291,9 +292,9 @@ def test_what_moved_before_an_outage_is_not_read_again_after_it(
 ) -> None:
     store(tmp_path, *map(record, range(1, 10)))
     daemon = Daemon(tmp_path, hash_size=64)
-    read = Database.pages
+    read = Database.calls
 
-    def cut_off(*args: Any, **more: Any) -> Iterator[Page]:
+    def cut_off(*args: Any, **more: Any) -> Iterator[list[Row]]:
         if daemon.has("call-2"):
             yield from read(*args, **more)
             return
@@ -302,10 +303,80 @@ def test_what_moved_before_an_outage_is_not_read_again_after_it(
         daemon.hang_up("call-1")
         raise StorageError("connection lost")
 
-    monkeypatch.setattr(Database, "pages", cut_off)
+    monkeypatch.setattr(Database, "calls", cut_off)
     report = daemon.start()
     assert (report.loaded, report.skipped) == (9, 0)
     assert daemon.listing().keys() == {f"call-{number}" for number in range(2, 10)}
     assert "skipped" not in caplog.text
     daemon.stop()
     assert rows(tmp_path) == {OWNER: 8}
+
+
+@pytest.mark.parametrize("rich_first", [True, False])
+@pytest.mark.parametrize("fetch_rows", [1, 100])
+def test_of_two_rows_of_one_call_the_first_one_counts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, rich_first: bool, fetch_rows: int
+) -> None:
+    daemon = Daemon(tmp_path, fetch_rows=fetch_rows)
+
+    def placed(number: int, **changes: Any) -> DialogRecord:
+        plain = record(number, **changes)
+        return plain._replace(h_entry=daemon.table.hash_of(plain.callid))
+
+    plain = placed(1)
+    rich = placed(2)._replace(
+        callid=plain.callid,
+        h_entry=plain.h_entry,
+        from_tag=plain.from_tag,
+        legs=plain.legs,
+        toroute="rich",
+        variables=(("a", "1"),),
+    )
+    pair = [rich, plain] if rich_first else [plain, rich]
+    store(tmp_path, placed(3), *pair, *map(placed, range(4, 9)))
+    report = daemon.start()
+    assert (report.loaded, report.skipped, report.moved) == (7, 1, 0)
+    assert daemon.table.counts().confirmed == 7
+    assert daemon.dialog(plain.callid).toroute == ("rich" if rich_first else "")
+    assert caplog.text.count("is the same dialog") == 1
+    daemon.stop()
+
+
+def test_a_call_whose_place_is_taken_moves_and_the_next_ones_are_loaded(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, fetch_rows=100)
+    hash_of = daemon.table.hash_of
+    store(tmp_path, *(record(n, h_entry=hash_of(f"call-{n}")) for n in range(1, 6)))
+    # One that began before its row was read: the third one's number is in use.
+    taken = daemon.table.entry_at(hash_of("call-3"))
+    assert taken is not None
+    taken.next_id = 3
+    callid = next(f"new-{n}" for n in range(99) if hash_of(f"new-{n}") == taken.index)
+    assert daemon.call(callid).h_id == 3
+    report = daemon.start()
+    assert (report.loaded, report.skipped, report.moved) == (5, 0, 1)
+    assert daemon.dialog("call-3").h_id != 3
+    assert {daemon.dialog(f"call-{n}").h_id for n in (1, 2, 4, 5)} == {1, 2, 4, 5}
+    daemon.stop()
+
+
+def test_an_outage_while_the_rest_of_a_dialog_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(tmp_path, *(record(n, variables=(("n", str(n)),)) for n in range(1, 9)))
+    read = Database.dialogs
+    failures = [StorageError("connection lost"), StorageError("no route")]
+
+    def cut_off(*args: Any) -> list[StoredDialog]:
+        if failures:
+            raise failures.pop()
+        return read(*args)
+
+    monkeypatch.setattr(Database, "dialogs", cut_off)
+    daemon = Daemon(tmp_path)
+    report = daemon.start()
+    assert (report.loaded, report.skipped) == (8, 0)
+    assert not failures
+    assert {v.variables for v in daemon.listing().values()} == {
+        (("n", str(number)),) for number in range(1, 9)
+    }
+    daemon.stop()

@@ -11,9 +11,8 @@ from dlgmgmt.storage.batch import Row
 from dlgmgmt.storage.errors import RowFault
 from dlgmgmt.storage.extras import split_routes
 from dlgmgmt.storage.odd import StoredDialog
-from dlgmgmt.storage.plain import plain_call
 from dlgmgmt.storage.rows import in_row, out_rows, record_from, var_rows
-from dlgmgmt.storage.tables import IN_COLUMNS, OUT_COLUMNS, SHARED, VAR_COLUMNS
+from dlgmgmt.storage.tables import IN_COLUMNS, OUT_COLUMNS, VAR_COLUMNS
 from tests.unit.storage.records import HOSTILE, leg, record, records, rich
 
 OWNER = "dlgmgmt"
@@ -53,71 +52,6 @@ def column(row: Row, name: str) -> Any:
 @given(records)
 def test_a_dialog_comes_back_as_it_was(dialog: DialogRecord) -> None:
     assert record_from(stored(dialog)) == dialog
-
-
-def joined(dialog: StoredDialog) -> Row:
-    """As a page has the row of a dialog with one leg."""
-    leg_row = dialog.out_rows[0][len(SHARED) :]
-    return (dialog.in_id, *dialog.in_row, dialog.out_ids[0], *leg_row)
-
-
-BEFORE = 1_700_000_100.0
-"""Unix seconds: the timeouts of record() are to come."""
-
-
-@EXAMPLES
-@given(records)
-def test_the_short_way_leads_to_the_same_place_or_nowhere(dialog: DialogRecord) -> None:
-    rows = stored(dialog)
-    found = plain_call(joined(rows), BEFORE)
-    assert found is None or (len(rows.out_rows) == 1 and found == record_from(rows))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"timeout_bye": True, "keepalive": 2},
-        {"timeout_noreset": True, "fix_contact": True, "keepalive": 3, "sflags": 0xFFFFFFFF},
-        {"caller_route_set": ("<sip:192.0.2.8;lr>", "<sip:192.0.2.9;lr>"), "toroute": "gone"},
-        {"legs": (leg(callee_cseq=7, callee_cseq_seen=True, to_uri="sip:c@d", dflags=3),)},
-    ],
-)
-def test_an_ordinary_call_goes_the_short_way(changes: dict[str, Any]) -> None:
-    dialog = record(**changes)
-    assert plain_call(joined(stored(dialog)), BEFORE) == dialog
-
-
-@pytest.mark.parametrize(
-    "dialog",
-    [
-        rich()._replace(legs=rich().legs[:1]),
-        record(state=5),
-        record(timeout=0),
-        record(timeout=1_700_000_100),
-        record(session_ts=1_700_001_800),
-        record(lifetime=0),
-        record(callid="x" * 9_000),
-        record(legs=(leg(acked=False, confirmed_at=1_700_000_009.5),)),
-        record(legs=(leg(session_end=1_700_001_800.25),)),
-        record(legs=(leg(moved_by=(3, 0)),)),
-        record(legs=(leg(caller_cseq=4_294_967_295),)),
-    ],
-)
-def test_any_other_call_does_not_go_the_short_way(dialog: DialogRecord) -> None:
-    assert plain_call(joined(stored(dialog)), BEFORE) is None
-
-
-@pytest.mark.parametrize("column", [name for name in IN_COLUMNS if name not in ("owner", "xdata")])
-@pytest.mark.parametrize("value", [None, b"\xff", -1])
-def test_no_broken_value_of_a_dialog_goes_the_short_way(column: str, value: Any) -> None:
-    assert plain_call(joined(changed(stored(record()), **{column: value})), BEFORE) is None
-
-
-@pytest.mark.parametrize("column", [*OUT_COLUMNS[len(SHARED) : -1]])
-@pytest.mark.parametrize("value", [None, b"\xff", -1])
-def test_no_broken_value_of_a_leg_goes_the_short_way(column: str, value: Any) -> None:
-    assert plain_call(joined(changed_leg(stored(record()), **{column: value})), BEFORE) is None
 
 
 @EXAMPLES

@@ -1,0 +1,222 @@
+"""The SQL that reads dialogs: whole ones, page by page or by their keys, and ordinary calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from sqlalchemy import BigInteger, ColumnElement, Dialect, Select, and_, bindparam, exists, select
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.sql.expression import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
+
+from dlgmgmt.dialog.states import State
+from dlgmgmt.storage.drivers import dialect_of
+from dlgmgmt.storage.tables import (
+    CALL_LEG_NUMBERS,
+    CALL_LEG_TEXTS,
+    CALL_NUMBERS,
+    CALL_TEXTS,
+    DIALOG_IN,
+    DIALOG_OUT,
+    DIALOG_VARS,
+    IN_COLUMNS,
+    OUT_COLUMNS,
+    SHARED,
+    VAR_COLUMNS,
+)
+from dlgmgmt.storage.url import MYSQL, SQLITE
+
+_KEY = ("hash_entry", "hash_id")
+_FORCED = "FORCE INDEX ({})"
+_OF_LEGS = OUT_COLUMNS[len(SHARED) :]
+_Columns: TypeAlias = ReadOnlyColumnCollection[str, Any]
+_Chosen: TypeAlias = Callable[[_Columns, _Columns], list[ColumnElement[Any]]]
+
+
+class Sql(NamedTuple):
+    """Text for the driver, and the names of its parameters in the order of their places.
+
+    constants: the values of those that are the statement's own.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    constants: dict[str, object]
+
+    def values(self, **values: object) -> tuple[object, ...]:
+        """The parameters of one execution."""
+        known = self.constants | values
+        return tuple([known[name] for name in self.names])
+
+
+class Pages:
+    """What is asked of one kind of database."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._dialect: Dialect = dialect_of(kind)
+        self._these: dict[int, Sql] = {}
+        self._page_vars: dict[bool, Sql] = {}
+
+    def sql(self, statement: ClauseElement) -> Sql:
+        """Compile it."""
+        compiled: Any = statement.compile(
+            dialect=self._dialect, compile_kwargs={"render_postcompile": True}
+        )
+        return Sql(str(compiled), tuple(compiled.positiontup or ()), compiled.params)
+
+    def page(self, *, owned: bool) -> Sql:
+        """Dialogs with their legs, less what these have in common: owner, after, last, count."""
+        return self.sql(self._page(_whole, owned=owned))
+
+    def calls(self, *, variables: bool) -> Sql:
+        """As page(), of an owner, but only what an ordinary call is made of.
+
+        After the key stands whether it is one: confirmed and acknowledged, one leg, nothing else to
+        be told of it. variables: whether there are any.
+        """
+
+        def columns(row: _Columns, leg: _Columns) -> list[ColumnElement[Any]]:
+            plain = [
+                row.state == int(State.CONFIRMED),
+                row.session_ts == 0,
+                row.xdata.is_(None),
+                leg.acked == 1,
+                *(leg[name] == 0 for name in ("leg_no", "confirmed_at", "session_end")),
+                leg.xdata.is_(None),
+            ]
+            if variables:
+                same = [DIALOG_VARS.c[name] == row[name] for name in ("owner", *_KEY)]
+                plain.append(~exists().where(*same))
+            named = (*CALL_LEG_TEXTS, *CALL_LEG_NUMBERS)
+            of_leg = {name: leg[name].label(f"leg_{name}") for name in named}
+            return [
+                row.id,
+                and_(*plain).label("plain"),
+                row.hash_entry,
+                row.hash_id,
+                *(row[name] for name in CALL_TEXTS),
+                *(of_leg[name] for name in CALL_LEG_TEXTS),
+                *(row[name] for name in CALL_NUMBERS),
+                *(of_leg[name] for name in CALL_LEG_NUMBERS),
+            ]
+
+        return self.sql(self._page(columns, owned=True))
+
+    def these(self, size: int) -> Sql:
+        """As page(), of the dialogs with ``size`` ids: owner, id_0 and so on."""
+        found = self._these.get(size)
+        if found is None:
+            row, leg = DIALOG_IN.c, DIALOG_OUT.c
+            ids = [number(f"id_{place}") for place in range(size)]
+            statement = (
+                select(*_whole(row, leg))
+                .select_from(DIALOG_IN.outerjoin(DIALOG_OUT, _belongs(leg, row, owned=True)))
+                .with_hint(DIALOG_OUT, _FORCED.format("dialog_out_owned"), MYSQL)
+                .where(is_owner(row.owner, owned=True), row.id.in_(ids))
+                .order_by(row.id)
+            )
+            found = self._these[size] = self.sql(statement)
+        return found
+
+    def _page(self, columns: _Chosen, *, owned: bool) -> Select[Any]:
+        """The join keeps the order of the page: to ask for it would mean to sort it once more."""
+        if self._kind == SQLITE:
+            return self._range(columns, owned=owned)
+        row = DIALOG_IN.c
+        some = (
+            select(row.id, *(row[name] for name in IN_COLUMNS))
+            .where(is_owner(row.owner, owned=owned), row.id > number("after"))
+            .where(row.id <= number("last"))
+            .order_by(row.id)
+            .limit(number("count"))
+            .subquery("page")
+        )
+        leg = DIALOG_OUT.c
+        return (
+            select(*columns(some.c, leg))
+            .select_from(some.outerjoin(DIALOG_OUT, _belongs(leg, some.c, owned=owned)))
+            .with_hint(DIALOG_OUT, _FORCED.format("dialog_out_owned"), MYSQL)
+        )
+
+    @staticmethod
+    def _range(columns: _Chosen, *, owned: bool) -> Select[Any]:
+        """As _page, but all up to ``last``: SQLite would make a page first, value by value."""
+        row, leg = DIALOG_IN.c, DIALOG_OUT.c
+        return (
+            select(*columns(row, leg))
+            .select_from(DIALOG_IN.outerjoin(DIALOG_OUT, _belongs(leg, row, owned=owned)))
+            .where(is_owner(_unsorted(row.owner), owned=owned))
+            .where(row.id > number("after"), row.id <= number("last"))
+            .order_by(row.id)
+        )
+
+    def page_end(self, *, owned: bool) -> Sql:
+        """The id that ends a page, for _range: owner, after, last, and ``count`` to pass over."""
+        row = DIALOG_IN.c
+        return self.sql(
+            select(row.id)
+            .where(is_owner(_unsorted(row.owner), owned=owned))
+            .where(row.id > number("after"), row.id <= number("last"))
+            .order_by(row.id)
+            .limit(1)
+            .offset(number("count"))
+        )
+
+    def page_vars(self, *, owned: bool) -> Sql:
+        """Variables of the dialogs with ids from ``first`` to ``last``."""
+        found = self._page_vars.get(owned)
+        if found is None:
+            found = self._page_vars[owned] = self.sql(self._vars(owned=owned))
+        return found
+
+    @staticmethod
+    def _vars(*, owned: bool) -> Select[Any]:
+        row, var = DIALOG_IN.c, DIALOG_VARS.c
+        same = [var[name] == row[name] for name in _KEY]
+        whose = var.owner == row.owner if owned else var.owner.is_(None)
+        return (
+            select(var.id, *(var[name] for name in VAR_COLUMNS))
+            .prefix_with("STRAIGHT_JOIN", dialect=MYSQL)
+            .select_from(DIALOG_IN.join(DIALOG_VARS, and_(whose, *same)))
+            .with_hint(DIALOG_IN, _FORCED.format("PRIMARY"), MYSQL)
+            .with_hint(DIALOG_VARS, _FORCED.format("dialog_vars_owned"), MYSQL)
+            .where(
+                is_owner(row.owner, owned=owned),
+                row.id >= number("first"),
+                row.id <= number("last"),
+            )
+            .order_by(var.id)
+        )
+
+
+def _whole(row: _Columns, leg: _Columns) -> list[ColumnElement[Any]]:
+    """All of a dialog and of one of its legs."""
+    return [
+        row.id,
+        *(row[name] for name in IN_COLUMNS),
+        leg.id.label("leg_id"),
+        *(leg[name].label(f"leg_{name}") for name in _OF_LEGS),
+    ]
+
+
+def _belongs(leg: _Columns, row: _Columns, *, owned: bool) -> ColumnElement[bool]:
+    whose = leg.owner == row.owner if owned else leg.owner.is_(None)
+    return and_(whose, *(leg[name] == row[name] for name in _KEY))
+
+
+def _unsorted(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """For SQLite: not by the index of owners, or each page would sort all of the owner's rows."""
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
+def is_owner(column: ColumnElement[Any], *, owned: bool) -> ColumnElement[bool]:
+    """Whether a row is the owner's; those that only Kamailio has written have none."""
+    return column == bindparam("owner") if owned else column.is_(None)
+
+
+def number(name: str) -> Any:
+    """A parameter that is one."""
+    return bindparam(name, type_=BigInteger())
