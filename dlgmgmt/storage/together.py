@@ -35,8 +35,10 @@ class Together:
                 self.execute(text, row)
             return
         group, _, end = tail.partition(")")
-        todo = [rows[done : done + _ROWS] for done in range(0, len(rows), _ROWS)]
-        for part in todo:
+        # The next one last.
+        todo = [rows[done : done + _ROWS] for done in range(0, len(rows), _ROWS)][::-1]
+        while todo:
+            part = todo.pop()
             groups = ", ".join([f"({group})"] * len(part))
             text = f"{head} VALUES {groups}{end}"
             text = self._cursor.mogrify(text, tuple(chain.from_iterable(part)))
@@ -45,7 +47,7 @@ class Together:
             else:
                 # Strangers write what stands in the rows: there may be too much of it for a server.
                 middle = len(part) // 2
-                todo += [part[:middle], part[middle:]]
+                todo += [part[middle:], part[:middle]]
 
     def run(self) -> None:
         """All of them, and COMMIT. ``committing`` is True once it may have been one."""
