@@ -159,7 +159,8 @@ def test_the_callback_types_are_those_of_the_api() -> None:
 
 def test_an_example_of_a_script_is_python() -> None:
     for entry in of_kind(Kind.FUNCTION, Kind.API, Kind.VARIABLE):
-        ast.parse("\n".join(entry.example_lines()), entry.name)
+        source = "\n".join(entry.example_lines())
+        assert bool(ast.parse(source, entry.name).body) == bool(source)
 
 
 @pytest.mark.parametrize("entry", of_kind(Kind.VARIABLE), ids=lambda e: e.name)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -126,5 +126,9 @@ def test_a_captured_tree_is_rendered_byte_for_byte(path: Path) -> None:
 
 
 @given(st.lists(st.text(st.sampled_from("\t:= ax"), max_size=12)))
-def test_any_lines_are_a_tree(lines: list[str]) -> None:
-    parse_tree(lines)
+def test_any_lines_are_a_tree_with_a_node_for_each(lines: list[str]) -> None:
+    assert nodes(parse_tree(lines)) == len(lines)
+
+
+def nodes(tree: Sequence[MiNode | MiText]) -> int:
+    return sum(1 + (nodes(node.children) if isinstance(node, MiNode) else 0) for node in tree)
