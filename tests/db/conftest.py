@@ -35,6 +35,8 @@ def server(request: pytest.FixtureRequest, _servers: Callable[[str], Server]) ->
     """Each of the servers, running."""
     server = _servers(request.param)
     server.start()
+    # Those of the tests before: nobody uses them any more.
+    server.drop_databases()
     yield server
     # What a test has done to it concerns no other.
     server.free()

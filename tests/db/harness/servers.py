@@ -83,6 +83,10 @@ class Server(ABC):
     def new_database(self) -> str:
         """An empty database; its URL."""
 
+    def drop_databases(self) -> int:
+        """Make room, where databases take much of it: all go but that of ``url``; how many."""
+        return 0
+
     @abstractmethod
     def query(self, url: str, sql: str) -> list[tuple[Any, ...]]:
         """What a client of the server itself sees in a database, or does to it."""
@@ -258,6 +262,10 @@ class PostgresServer(_Program):
     # Without waiting for the clients.
     _stop_signal = signal.SIGINT
 
+    def __init__(self, folder: Path | None = None, *, megabytes: int = 512) -> None:
+        super().__init__(folder, megabytes=megabytes)
+        self._databases: list[str] = []
+
     def _binary(self, name: str) -> str:
         found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
         return str(found[-1]) if found else name
@@ -322,10 +330,21 @@ class PostgresServer(_Program):
             return False
         return True
 
+    def drop_databases(self) -> int:
+        # Each has 7 MB, and the disk is a small one.
+        kept = self._url.rpartition("/")[2]
+        gone = [name for name in self._databases if name != kept]
+        with self._admin() as connection:
+            for name in gone:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        self._databases = [name for name in self._databases if name == kept]
+        return len(gone)
+
     def new_database(self) -> str:
         name = f"dialogs{next(_numbers)}"
         with self._admin() as connection:
             connection.execute(f"CREATE DATABASE {name} OWNER {USER}")
+        self._databases.append(name)
         return f"postgres://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{name}"
 
     def query(self, url: str, sql: str) -> list[tuple[Any, ...]]:
