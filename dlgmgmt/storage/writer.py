@@ -74,7 +74,7 @@ class Writer:
         # When the first change that the journal holds was made; None if it is empty.
         self._first: float | None = None
         self._offset = wall() - monotonic()
-        self._period_at = monotonic() + settings.update_period
+        self._period_at = _end_of(settings, monotonic())
         # How long a transaction takes from when it is due, the slower ones of late.
         self._expected = 0.0
         self._busy_since: float | None = None
@@ -103,7 +103,7 @@ class Writer:
     def use(self, settings: StorageSettings) -> None:
         """Other times and limits, from now on: what has no thread or connection of its own."""
         self.settings = settings
-        self._period_at = min(self._period_at, self._monotonic() + settings.update_period)
+        self._period_at = min(self._period_at, _end_of(settings, self._monotonic()))
         self._alarm.set()
 
     def loaded(self, dialog: Dialog, stored: StoredDialog | None) -> None:
@@ -195,7 +195,7 @@ class Writer:
 
     def start(self) -> None:
         """Start the threads."""
-        self._period_at = self._monotonic() + self.settings.update_period
+        self._period_at = _end_of(self.settings, self._monotonic())
         for name, run in (("dlgmgmt-db-writer", self._run), ("dlgmgmt-db-watch", self._run_watch)):
             thread = threading.Thread(target=run, name=name, daemon=True)
             thread.start()
@@ -278,7 +278,7 @@ class Writer:
         waiting = self._waiters.now()
         if now >= self._period_at and not self._changes.sorted:
             # Nothing has waited for it: the period begins with what comes now.
-            self._period_at = now + self.settings.update_period
+            self._period_at = self._next_period(now)
         self._sort(now)
         cut = self._changes.cut([w.dialog for _, w in waiting], ready=self._ready(now))
         if not self._write(cut, now):
@@ -322,6 +322,10 @@ class Writer:
         interval = self.settings.commit_interval
         return max(interval - self._expected, interval / 4)
 
+    def _next_period(self, now: float) -> float:
+        """When a period ends that begins with the first change that waits, or else now."""
+        return _end_of(self.settings, now if self._first is None else min(self._first, now))
+
     def _ready(self, now: float) -> bool:
         """Whether all that is sorted is to be written, not deletions alone."""
         mode = self.settings.mode
@@ -340,7 +344,7 @@ class Writer:
                 return 0.0 if self._stopping else _GIVE_WAY
         else:
             if now >= self._period_at:
-                self._period_at = now + self.settings.update_period
+                self._period_at = self._next_period(now)
             if asked != self._served:
                 with self._orders:
                     self._served = asked
@@ -418,3 +422,12 @@ class Writer:
         if abs(offset - self._offset) > _STEADY:
             self._offset = offset
         return self._offset
+
+
+def _end_of(settings: StorageSettings, began: float) -> float:
+    """When to write what has changed in a period of mode 2, so that it is done when that is over.
+
+    Transactions may take as long then as one may in real time.
+    """
+    period = settings.update_period
+    return began + max(period - settings.commit_interval, period / 2)

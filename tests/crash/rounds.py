@@ -141,8 +141,7 @@ class Crash:
         if gently:
             # What comes after the signal may still change a call: nothing comes.
             traffic.flow(on=False)
-            # A daemon that has stood still for a moment has still some of it before it.
-            traffic.freeze(quiet=0.5)
+            traffic.freeze(quiet=0.5, drain=True)
         asked = time.monotonic()
         listed = self.daemon.listing()
         if gently:
@@ -205,7 +204,7 @@ class Crash:
                 self.daemon.end_call(call.callid)
             time.sleep(0.1)
         # Calls that the daemon has lost may still go on, and a daemon that stops answers 503.
-        traffic.freeze(quiet=0.3)
+        traffic.freeze(quiet=0.3, drain=True)
         self.daemon.stop()
         if rows := self.daemon.rows():
             outcome.errors.append(f"rows are left in the database: {rows}")

@@ -50,6 +50,7 @@ class Traffic:
         self.placed = self.refused = 0
         self.rate = rate
         self._plan = plan
+        self._proxy = proxy
         self._rng = random.Random(seed)
         self._peers: dict[Side, Peer] = {side: Peer(free_port(), proxy) for side in SIDES}
         self._flows = self._frozen = False
@@ -88,10 +89,20 @@ class Traffic:
         with self.lock:
             return self._place(plan)
 
-    def freeze(self, *, quiet: float = 0.05) -> None:
-        """Send nothing by oneself from now on; returns when nothing has come for a moment."""
+    def freeze(self, *, quiet: float = 0.05, drain: bool = False) -> None:
+        """Send nothing by oneself from now on; returns when nothing has come for a moment.
+
+        drain: the daemon, which runs, has read all that was sent to it before: it may stand still
+        for longer than a moment.
+        """
         with self.lock:
             self._frozen = True
+        if drain:
+            witness = Peer(free_port(), self._proxy)
+            try:
+                witness.barrier()
+            finally:
+                witness.close()
         end = time.monotonic() + 5.0
         while time.monotonic() - self._heard < quiet and time.monotonic() < end:
             time.sleep(quiet / 5)

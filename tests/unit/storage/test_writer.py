@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -330,6 +331,36 @@ def test_in_delayed_mode_a_held_answer_is_written_at_once(tmp_path: Path) -> Non
 
 
 # -- delayed -------------------------------------------------------------------------------------
+
+
+def test_in_mode_2_no_change_waits_longer_than_the_period(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, mode=DELAYED, update_period=1.0)
+    begun: dict[str, float] = {}
+    waited: list[float] = []
+
+    def call() -> None:
+        rig.call(f"c{len(begun)}")
+        begun[f"c{len(begun)}"] = rig.core.now
+
+    def slow(_batch: WriteBatch) -> None:
+        rig.core.now += 0.002
+        call()
+        rig.core.now += 0.013
+
+    rig.database.before = slow
+    due = math.inf
+    for _ in range(600):
+        rig.core.now += 0.007
+        call()
+        while rig.alarm.is_set() or rig.core.now >= due:
+            pause = rig.step()
+            due = math.inf if pause is None else rig.core.now + pause
+            stored = len(rig.stored())
+            waited += [rig.core.now - begun[callid] for callid in [*begun][len(waited) : stored]]
+    assert len(waited) > 400
+    # The clock of this test goes on by 7 ms at a time.
+    assert max(waited) <= rig.settings.update_period + 0.007
+    rig.close()
 
 
 def test_delayed_changes_come_once_a_period_and_deletions_at_once(tmp_path: Path) -> None:
