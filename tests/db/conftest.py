@@ -39,8 +39,8 @@ def server(request: pytest.FixtureRequest, _servers: Callable[[str], Server]) ->
     server.drop_databases()
     yield server
     # What a test has done to it concerns no other.
-    server.free()
     server.resume()
+    server.free()
     server.start()
 
 
@@ -56,8 +56,8 @@ def running(_servers: Callable[[str], Server]) -> Iterator[Callable[[str], Serve
 
     yield get
     for server in used:
-        server.free()
         server.resume()
+        server.free()
         server.start()
 
 

@@ -211,8 +211,12 @@ class _Program(Server):
 
     def free(self) -> None:
         super().free()
-        if self._process is not None and self._process.poll() is not None:
+        end = time.monotonic() + _START_TIMEOUT
+        # MariaDB has been seen to abort on a full disk, and to take its time for it.
+        while self._process is not None and not self._answers():
+            assert time.monotonic() < end, f"no answer:\n{self.log.read_text()[-3000:]}"
             self.start()
+            time.sleep(0.02)
 
     _stop_signal = signal.SIGTERM
 
