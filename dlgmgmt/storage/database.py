@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Table, delete
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
+from dlgmgmt.storage import repair
 from dlgmgmt.storage import statements as sql
 from dlgmgmt.storage.batch import Key, Row, WriteBatch
 from dlgmgmt.storage.drivers import connect, is_drivers, rows_of, target_of, told
@@ -68,6 +69,8 @@ class Database(Reader):
         self._connection: DBAPIConnection | None = None
         self._connected = False
         self._used_at = 0.0
+        self._bad_index = False
+        self._rebuild_at = 0.0
 
     def open(self, *, patience: float | None = None) -> None:
         """Connect; tables are made or brought up to date, the owner is locked.
@@ -256,6 +259,8 @@ class Database(Reader):
             result = self._guarded(transaction)
         except StorageError as error:
             error.undone |= not committing
+            # Whoever has the owner's lock sees to it, with the next try.
+            self._bad_index |= error.bad_index and self.lock
             raise
         self._used_at = time.monotonic()
         return result
@@ -275,6 +280,10 @@ class Database(Reader):
         if self._connection is None:
             self._guarded(self._connect)
         assert self._connection is not None  # noqa: S101 - for the type checker
+        if self._bad_index and time.monotonic() >= self._rebuild_at:
+            self._rebuild_at = time.monotonic() + repair.AGAIN
+            self._guarded(lambda: repair.rebuild(self._target))
+            self._bad_index = False
         return self._connection
 
     def _connect(self) -> None:

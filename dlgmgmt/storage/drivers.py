@@ -24,6 +24,9 @@ _FAULTS = 20
 _SQLITE_WAL_LIMIT = 67_108_864
 _AGAIN = 0.02  # seconds
 _TOGETHER = 1 << 16  # several statements in one message: CLIENT_MULTI_STATEMENTS
+_BAD_INDEX = ((1034,), (1712,))
+"""MariaDB's ER_NOT_KEYFILE and ER_INDEX_CORRUPT."""
+
 _LOST = ("08", "57", "XX")
 """Classes of PostgreSQL's codes for a connection, or a server, that ends."""
 
@@ -331,6 +334,7 @@ def told(error: BaseException, url: URL) -> StorageError:
     # A commit that finds no room, or another writer, has not been one.
     code = getattr(original, "sqlite_errorcode", 0) or 0
     found.undone = code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
+    found.bad_index = url.get_backend_name() == MYSQL and arguments[:1] in _BAD_INDEX
     # What PostgreSQL answers with an error it has not done; what else has a code has lost it.
     state = getattr(original, "sqlstate", None) or "XX"
     found.undone |= state[:2] not in _LOST

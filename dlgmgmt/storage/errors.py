@@ -7,10 +7,11 @@ class StorageError(Exception):
     """The database cannot be used, now or at all.
 
     undone: nothing of the transaction was written, for certain. A commit whose answer was lost may
-    have been one.
+    have been one. bad_index: the server has damaged an index of its own.
     """
 
     undone = False
+    bad_index = False
 
 
 class SchemaError(StorageError):
