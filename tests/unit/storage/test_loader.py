@@ -17,6 +17,7 @@ from dlgmgmt.storage.batch import Row
 from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import StorageError
 from dlgmgmt.storage.odd import StoredDialog
+from tests.unit.dialog.harness import make_init
 from tests.unit.storage.daemon import (
     OWNER,
     TABLES,
@@ -346,12 +347,14 @@ def test_a_call_whose_place_is_taken_moves_and_the_next_ones_are_loaded(tmp_path
     daemon = Daemon(tmp_path, fetch_rows=100)
     hash_of = daemon.table.hash_of
     store(tmp_path, *(record(n, h_entry=hash_of(f"call-{n}")) for n in range(1, 6)))
-    # One that began before its row was read: the third one's number is in use.
+    # The third one's number is in use, by a call that rings: one that is answered would be written,
+    # and with this number over the row that is to be read.
     taken = daemon.table.entry_at(hash_of("call-3"))
     assert taken is not None
     taken.next_id = 3
     callid = next(f"new-{n}" for n in range(99) if hash_of(f"new-{n}") == taken.index)
-    assert daemon.call(callid).h_id == 3
+    ringing, _ = daemon.table.open(make_init(callid, "caller"))
+    assert ringing.h_id == 3
     report = daemon.start()
     assert (report.loaded, report.skipped, report.moved) == (5, 0, 1)
     assert daemon.dialog("call-3").h_id != 3
