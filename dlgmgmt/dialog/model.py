@@ -46,7 +46,7 @@ class Entry:
         # Who is told of changes that are to be stored, if dialogs are.
         self.journal: Journal | None = None
         self.by_id: dict[int, Dialog] = {}
-        self.by_callid: dict[str, list[Dialog]] = {}
+        self.by_callid: dict[str, tuple[Dialog, ...]] = {}
 
 
 class OutLeg:
@@ -224,7 +224,7 @@ class Dialog:
         self.holds = 0
         self.removed = False
         self.legs: dict[str, OutLeg] = {}
-        self.history: list[EndedLeg] = []
+        self.history: tuple[EndedLeg, ...] = ()
         self.toroute = ""
         self.dflags = 0
         self.sflags = 0
@@ -280,8 +280,9 @@ class Dialog:
             lost = next((past for past in self.history if past.code != 200), None)
             if ended.code != 200 or lost is None:
                 return
-            self.history.remove(lost)
-        self.history.append(ended)
+            at = self.history.index(lost)
+            self.history = self.history[:at] + self.history[at + 1 :]
+        self.history += (ended,)
 
     def show(self) -> Snapshot:
         """The copy that is kept until the dialog changes; the caller holds the entry lock."""
@@ -321,6 +322,6 @@ class Dialog:
             self.profiles,
             self.variables,
             tuple([leg.view() for leg in legs.values()]) if legs else (),
-            tuple(self.history) if self.history else (),
+            self.history,
         )
         return tuple.__new__(DialogView, fields)

@@ -118,7 +118,7 @@ def record_of(dialog: Dialog, offset: float) -> DialogRecord:
         dialog.toroute,
         dialog.profiles,
         dialog.variables,
-        tuple(dialog.history) if dialog.history else (),
+        dialog.history,
         tuple([_leg(leg, offset) for leg in legs.values() if leg.confirmed]),
     )
     return tuple.__new__(DialogRecord, fields)

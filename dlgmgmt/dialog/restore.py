@@ -113,24 +113,29 @@ def put_plain(table: DialogTable, dialogs: list[Dialog], offset: float) -> int:
     knows what to do then. Their only legs are acknowledged and have no session timers, their
     timeouts are to come. offset: what to add to Unix seconds to get the monotonic clock.
     """
-    arm, heard, count = table.arm_restored, table.heard(_LOADED), table.counters.restored
+    heard, count = table.heard(_LOADED), table.counters.restored
     # All at once: a call may end, and be counted, as soon as it is there.
     count(_CONFIRMED, len(dialogs))
+    timers = table.timers_of(dialogs, offset)
     done = 0
     try:
-        for dialog in dialogs:
-            entry, h_id, same = dialog.entry, dialog.h_id, [dialog]
+        for dialog, timer in zip(dialogs, timers, strict=True):
+            entry, h_id, same = dialog.entry, dialog.h_id, (dialog,)
             with entry.lock:
                 by_id = entry.by_id
                 if h_id in by_id or entry.by_callid.setdefault(dialog.callid, same) is not same:
                     break
                 by_id[h_id] = dialog
-                arm(dialog, dialog.timeout + offset)
+                dialog.timer = timer
+                if timer.tick is None:
+                    # It came while the dialog had no timer, and so did nothing.
+                    table.arm_restored(dialog, dialog.timeout + offset)
             done += 1
             if heard:
                 table.publish(_LOADED, dialog)
     finally:
         count(_CONFIRMED, done - len(dialogs))
+        table.forget(timers[done:])
     return done
 
 
@@ -297,7 +302,7 @@ def _dialog(entry: Entry, h_id: int, fields: tuple[Any, ...]) -> Dialog:
     dialog.removed = dialog.dirty = False
     dialog.timer = dialog.limit = None
     dialog.legs = {}
-    dialog.history = [*history] if history else []
+    dialog.history = history
     dialog.profiles = ()
     dialog.snapshot = dialog.termination = dialog.transaction = dialog.stored = None
     return dialog

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
-from types import MethodType
+from collections.abc import Callable, Sequence
 from zlib import crc32
 
 from dlgmgmt.dialog.model import Dialog, Entry
 from dlgmgmt.dialog.settings import DialogSettings
-from dlgmgmt.dialog.wheel import TimerWheel
+from dlgmgmt.dialog.wheel import Timer, TimerWheel
 
 TICK = 0.25
 """Resolution of the timeouts, seconds; whoever runs them does so as often."""
@@ -45,7 +44,7 @@ class Store:
         self._wheel = TimerWheel(TICK, monotonic())
         self._wheel_lock = threading.Lock()
         self.on_expiry: Callable[[Dialog], None] = _nobody
-        # Timers have it as a method of their dialog: a closure for each takes three times as much.
+        # Bound once: each timer has it.
         self._ran_out: Callable[[Dialog], None] = self._expire
         self.on_overdue: Callable[[Dialog], None] = _nobody
         self.on_legs_due: Callable[[Dialog], None] = _nobody
@@ -83,9 +82,7 @@ class Store:
         """(Re)start the dialog timeout. Entry lock held."""
         with self._wheel_lock:
             self._wheel.cancel(dialog.timer)
-            dialog.timer = self._wheel.set(
-                self.monotonic() + seconds, MethodType(self._ran_out, dialog)
-            )
+            dialog.timer = self._wheel.set(self.monotonic() + seconds, self._ran_out, dialog)
         dialog.timeout = int(self.wall() + seconds)
         dialog.touch()
 
@@ -94,9 +91,24 @@ class Store:
 
         What is shown of it stays. Entry lock held.
         """
-        ran_out = MethodType(self._ran_out, dialog)
         with self._wheel_lock:
-            dialog.timer = self._wheel.set(when, ran_out)
+            dialog.timer = self._wheel.set(when, self._ran_out, dialog)
+
+    def timers_of(self, dialogs: Sequence[Dialog], offset: float) -> list[Timer]:
+        """Start the timeouts of dialogs that nobody knows yet; they have to be given theirs.
+
+        One that comes before that does nothing. offset: what to add to Unix seconds to get the
+        monotonic clock.
+        """
+        whens = [dialog.timeout + offset for dialog in dialogs]
+        with self._wheel_lock:
+            return self._wheel.set_all(whens, self._ran_out, dialogs)
+
+    def forget(self, timers: Sequence[Timer]) -> None:
+        """Stop timers that no dialog has been given."""
+        with self._wheel_lock:
+            for timer in timers:
+                self._wheel.cancel(timer)
 
     def _expire(self, dialog: Dialog) -> None:
         self.on_expiry(dialog)

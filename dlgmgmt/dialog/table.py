@@ -254,7 +254,7 @@ class DialogTable(Attributes):
         dialog.holds = 1
         self.limit_ringing(dialog)
         entry.by_id[dialog.h_id] = dialog
-        entry.by_callid.setdefault(init.callid, []).append(dialog)
+        entry.by_callid[init.callid] = (*entry.by_callid.get(init.callid, ()), dialog)
         return dialog
 
     @staticmethod
@@ -270,12 +270,7 @@ class DialogTable(Attributes):
         """Take in a dialog that was made elsewhere, and count it. Entry lock held."""
         entry = dialog.entry
         entry.by_id[dialog.h_id] = dialog
-        same = entry.by_callid.get(dialog.callid)
-        if same is None:
-            # A list that has grown has room for more than it needs.
-            entry.by_callid[dialog.callid] = [dialog]
-        else:
-            same.append(dialog)
+        entry.by_callid[dialog.callid] = (*entry.by_callid.get(dialog.callid, ()), dialog)
         self.counters.restored(dialog.state)
 
     def use_journal(self, journal: Journal | None) -> None:
@@ -320,9 +315,10 @@ class DialogTable(Attributes):
         dialog.removed = True
         self.disarm(dialog)
         del entry.by_id[dialog.h_id]
-        same = entry.by_callid[dialog.callid]
-        same.remove(dialog)
-        if not same:
+        others = tuple([d for d in entry.by_callid[dialog.callid] if d is not dialog])
+        if others:
+            entry.by_callid[dialog.callid] = others
+        else:
             del entry.by_callid[dialog.callid]
         dialog.transaction = None
         if dialog.termination is not None:

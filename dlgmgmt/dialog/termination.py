@@ -39,7 +39,7 @@ class Terminations:
         """
         entry = self.table.entry_of(callid)
         with entry.lock:
-            same = entry.by_callid.get(callid, [])
+            same = entry.by_callid.get(callid, ())
             for dialog in same:
                 if dialog.state is State.DELETED:
                     continue

@@ -125,9 +125,9 @@ class Tracker:
         if dialog.history:
             # A 2xx that crossed the CANCEL: this leg was not cancelled after all.
             lost = leg.to_tag, 0, "cancelled"
-            dialog.history = [
+            dialog.history = tuple(
                 past for past in dialog.history if (past.to_tag, past.code, past.cause) != lost
-            ]
+            )
         self.table.change(dialog, Event.ANSWER if first else Event.ANSWER_OTHER_LEG)
         if not first:
             # From now on the dialog timeout is that of a call: each ACK is waited for by itself.
@@ -157,11 +157,13 @@ class Tracker:
                 if not leg.confirmed:
                     dialog.end_leg(leg, code, cause)
                     ended = True
-            for i, past in enumerate(dialog.history):
+            history = list(dialog.history)
+            for i, past in enumerate(history):
                 lost = past.branch == branch and past.code == 0 and past.cause == "cancelled"
                 if lost or (past.code == EARLY_ENDED and past.to_tag == to_tag):
-                    dialog.history[i] = past._replace(code=code)
+                    history[i] = past._replace(code=code)
                     ended = True
+            dialog.history = tuple(history)
             if not ended:
                 dialog.remember(EndedLeg(branch, to_tag, code, cause))
 

@@ -8,7 +8,7 @@ its timeout was moved. Time is a parameter; the wheel has no clock and takes no 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 # A start sets a hundred thousand timers, and this takes less than a call of the class.
 _new = object.__new__
@@ -17,10 +17,12 @@ _new = object.__new__
 class Timer:
     """A timer that was set: ``tick`` is its bucket, None once it was taken out or cancelled."""
 
-    __slots__ = ("callback", "tick")
+    __slots__ = ("callback", "subject", "tick")
 
     tick: int | None
-    callback: Callable[[], None]
+    callback: Callable[..., None]
+    # What the callback is called with, if it is not None: a closure for each would take more.
+    subject: object
 
     @property
     def active(self) -> bool:
@@ -30,10 +32,14 @@ class Timer:
     def fire(self) -> None:
         """Run the callback, unless the timer was cancelled since it was taken out of the wheel."""
         callback, self.callback = self.callback, _nothing
-        callback()
+        subject, self.subject = self.subject, None
+        if subject is None:
+            callback()
+        else:
+            callback(subject)
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """What a timer that fired or was cancelled does."""
 
 
@@ -54,14 +60,18 @@ class TimerWheel:
         """How many timers are set."""
         return self._count
 
-    def set(self, when: float, callback: Callable[[], None]) -> Timer:
-        """Call ``callback`` at the first :meth:`advance` at or after ``when``."""
+    def set(self, when: float, callback: Callable[..., None], subject: object = None) -> Timer:
+        """Call ``callback`` at the first :meth:`advance` at or after ``when``.
+
+        subject: what to call it with; None: with nothing.
+        """
         tick = math.ceil(when / self._tick)
         if tick <= self._done:
             tick = self._done + 1
         timer = _new(Timer)
         timer.tick = tick
         timer.callback = callback
+        timer.subject = subject
         slot = self._slots.get(tick)
         if slot is None:
             self._slots[tick] = {timer: None}
@@ -69,6 +79,29 @@ class TimerWheel:
             slot[timer] = None
         self._count += 1
         return timer
+
+    def set_all(
+        self, whens: Iterable[float], callback: Callable[..., None], subjects: Iterable[object]
+    ) -> list[Timer]:
+        """As :meth:`set`, for each moment and its subject."""
+        resolution, slots, ceil, done = self._tick, self._slots, math.ceil, self._done
+        timers: list[Timer] = []
+        for when, subject in zip(whens, subjects, strict=True):
+            tick = ceil(when / resolution)
+            if tick <= done:
+                tick = done + 1
+            timer = _new(Timer)
+            timer.tick = tick
+            timer.callback = callback
+            timer.subject = subject
+            slot = slots.get(tick)
+            if slot is None:
+                slots[tick] = {timer: None}
+            else:
+                slot[timer] = None
+            timers.append(timer)
+        self._count += len(timers)
+        return timers
 
     def cancel(self, timer: Timer | None) -> None:
         """Forget ``timer``; one that fired, was cancelled, or is None is left alone.
@@ -79,6 +112,7 @@ class TimerWheel:
         if timer is None:
             return
         timer.callback = _nothing
+        timer.subject = None
         if timer.tick is None:
             return
         slot = self._slots[timer.tick]

@@ -80,7 +80,7 @@ class Loader:
     """Reads the rows of ``settings.owner`` into ``table``.
 
     database: for this thread alone. stopping: ends it early. give_way: called between pieces, with
-    no lock held.
+    no lock held. single: as survey().
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class Loader:
         *,
         stopping: threading.Event,
         give_way: Callable[[], None] | None = None,
+        single: bool = False,
     ) -> None:
         self._settings = settings
         self._table = table
@@ -101,6 +102,7 @@ class Loader:
         self._intake = intake
         self._stopping = stopping
         self._give_way = give_way
+        self._single = single
         self._said = time.monotonic()
         # What shared its identity, and what of it is loaded.
         self.twins: dict[int, Verdict] = {}
@@ -114,10 +116,11 @@ class Loader:
     def load(self) -> None:
         """Load all; raises Stopped, or Damaged. An outage only takes time."""
         owner = self._settings.owner
-        tops = self._insist(lambda: highest(self._database.query, owner))
+        query, hash_of = self._database.query, self._table.hash_of
+        tops = self._insist(lambda: highest(query, owner))
         for h_entry, h_id in tops.items():
             reserve(self._table, h_entry, h_id)
-        found = self._insist(lambda: survey(self._database.query, owner, self._table.hash_of))
+        found = self._insist(lambda: survey(query, owner, hash_of, single=self._single))
         self.twins = found.twins
         seen = 0
         for page in self._pages(owner):
@@ -143,10 +146,15 @@ class Loader:
         """
         table, twins = self._table, self.twins
         wall, monotonic = table.wall(), table.monotonic()
-        made = [
-            None if row[0] in twins else plain_call(row, table, wall, monotonic) for row in rows
-        ]
+        made = [plain_call(row, table, wall, monotonic) for row in rows]
         ids = [row[0] for row in rows]
+        if twins:
+            made = [
+                None if row_id in twins else call for row_id, call in zip(ids, made, strict=True)
+            ]
+        if None not in made:
+            self._put(cast("list[Dialog]", made), ids, monotonic - wall)
+            return
         others = [row_id for row_id, call in zip(ids, made, strict=True) if call is None]
         whole = {dialog.in_id: dialog for dialog in self._whole(others)}
         at = 0

@@ -1,4 +1,4 @@
-"""Making the indexes that a daemon writes by, where somebody has removed them.
+"""Making the indexes that a daemon writes by, where somebody has removed or changed them.
 
 Without them an upsert is an error, or a second row. What is there twice by then stands in the way:
 copies go, and what could be either of two calls loses its number, so that it is nobody's until
@@ -8,8 +8,9 @@ somebody looks at it.
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, func, inspect, select, update
+from sqlalchemy import Connection, Index, and_, delete, func, inspect, select, update
 
 from dlgmgmt.storage.drivers import Target, engine_of, is_drivers, told
 from dlgmgmt.storage.tables import DIALOG_IN, DIALOG_OUT, DIALOG_VARS, INDEXES
@@ -17,18 +18,44 @@ from dlgmgmt.storage.twins import Verdict
 
 _LOG = logging.getLogger(__name__)
 
+_IDENTITY = INDEXES[0]
+
 _BEYOND = 1_000_000
 """Numbers of legs that are there twice: they go when their dialog is written anew."""
 
 
-def lacking(connection: Connection) -> list[str]:
-    """The names of indexes that are not there."""
+class Indexes(NamedTuple):
+    """lacking: those that are not there. wrong: those that are others than their names say."""
+
+    lacking: list[Index]
+    wrong: list[Index]
+
+    @property
+    def single(self) -> bool:
+        """Whether no two dialogs can share an identity."""
+        return _IDENTITY not in (*self.lacking, *self.wrong)
+
+
+def indexes_of(target: Target) -> Indexes:
+    """What there is. Raises StorageError."""
+    try:
+        with engine_of(target).connect() as connection:
+            return _look(connection)
+    except Exception as error:
+        if not is_drivers(error):
+            raise
+        raise told(error, target.url) from None
+
+
+def _look(connection: Connection) -> Indexes:
     known = {
-        index["name"]
+        index["name"]: (index["column_names"], bool(index["unique"]))
         for table in (DIALOG_IN, DIALOG_OUT, DIALOG_VARS)
         for index in inspect(connection).get_indexes(table.name)
     }
-    return [str(index.name) for index in INDEXES if index.name not in known]
+    there = [index for index in INDEXES if index.name in known]
+    wrong = [i for i in there if known[i.name] != (i.columns.keys(), i.unique)]
+    return Indexes([index for index in INDEXES if index not in there], wrong)
 
 
 def mend(target: Target, owner: str, twins: dict[int, Verdict], loaded: set[int]) -> None:
@@ -38,18 +65,20 @@ def mend(target: Target, owner: str, twins: dict[int, Verdict], loaded: set[int]
     """
     try:
         with engine_of(target).begin() as connection:
-            names = lacking(connection)
-            if not names:
+            found = _look(connection)
+            if not any(found):
                 return
             _part(connection, owner, twins, loaded)
             _number_legs(connection)
-            for index in INDEXES:
-                if index.name in names:
-                    index.create(connection)
+            for index in found.wrong:
+                index.drop(connection)
+            for index in (*found.lacking, *found.wrong):
+                index.create(connection)
     except Exception as error:
         if not is_drivers(error):
             raise
         raise told(error, target.url) from None
+    names = [str(index.name) for index in (*found.lacking, *found.wrong)]
     _LOG.warning("database: indexes made anew: %s", ", ".join(names))
 
 

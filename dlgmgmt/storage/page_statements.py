@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import BigInteger, ColumnElement, Dialect, Select, and_, bindparam, exists, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    null,
+    select,
+)
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.expression import UnaryExpression
@@ -14,6 +25,7 @@ from sqlalchemy.sql.operators import custom_op
 from dlgmgmt.dialog.states import State
 from dlgmgmt.storage.drivers import dialect_of
 from dlgmgmt.storage.tables import (
+    CALL_LEG_COPIES,
     CALL_LEG_NUMBERS,
     CALL_LEG_TEXTS,
     CALL_NUMBERS,
@@ -74,8 +86,9 @@ class Pages:
     def calls(self, *, variables: bool) -> Sql:
         """As page(), of an owner, but only what an ordinary call is made of.
 
-        After the key stands whether it is one: confirmed and acknowledged, one leg, nothing else to
-        be told of it. variables: whether there are any.
+        After the key stands 1 if it is one: confirmed and acknowledged, one leg, nothing else to be
+        told of it. For a copy of another text NULL may stand: it need not be read twice.
+        variables: whether there are any.
         """
 
         def columns(row: _Columns, leg: _Columns) -> list[ColumnElement[Any]]:
@@ -86,24 +99,32 @@ class Pages:
                 leg.acked == 1,
                 *(leg[name] == 0 for name in ("leg_no", "confirmed_at", "session_end")),
                 leg.xdata.is_(None),
+                *(leg[name].is_not(None) for name in CALL_LEG_COPIES),
             ]
             if variables:
                 same = [DIALOG_VARS.c[name] == row[name] for name in ("owner", *_KEY)]
                 plain.append(~exists().where(*same))
-            named = (*CALL_LEG_TEXTS, *CALL_LEG_NUMBERS)
-            of_leg = {name: leg[name].label(f"leg_{name}") for name in named}
             return [
                 row.id,
-                and_(*plain).label("plain"),
+                # SQLite stops at the first condition that does not hold only if it has to choose.
+                case((and_(*plain), 1), else_=null()).label("plain"),
                 row.hash_entry,
                 row.hash_id,
                 *(row[name] for name in CALL_TEXTS),
-                *(of_leg[name] for name in CALL_LEG_TEXTS),
+                *(leg[name].label(f"leg_{name}") for name in CALL_LEG_TEXTS),
+                *(
+                    self._unless(leg[name], row[of]).label(f"leg_{name}")
+                    for name, of in CALL_LEG_COPIES.items()
+                ),
                 *(row[name] for name in CALL_NUMBERS),
-                *(of_leg[name] for name in CALL_LEG_NUMBERS),
+                *(leg[name].label(f"leg_{name}") for name in CALL_LEG_NUMBERS),
             ]
 
         return self.sql(self._page(columns, owned=True))
+
+    def _unless(self, copy: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[Any]:
+        """NULL where both are the same: elsewhere blanks at the end may be no difference."""
+        return case((copy == text, null()), else_=copy) if self._kind == SQLITE else copy
 
     def these(self, size: int) -> Sql:
         """As page(), of the dialogs with ``size`` ids: owner, id_0 and so on."""

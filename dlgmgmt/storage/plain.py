@@ -6,6 +6,7 @@ A start does this for each of a hundred thousand calls before the daemon is read
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from dlgmgmt.dialog.cseq import MAX_CSEQ
 from dlgmgmt.dialog.model import Dialog, OutLeg
@@ -35,6 +36,8 @@ KEEPALIVE = 3
 
 _SHORT = 512
 _split = lru_cache(maxsize=256)(split_routes)
+# Sockets are few: each need not be kept as often as there are calls.
+_shared = lru_cache(maxsize=256)(str)
 
 
 def is_plain_dialog(row: Row) -> bool:
@@ -150,15 +153,15 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
         cseq,
         dialog.caller_contact,
         routes,
-        dialog.caller_bind_addr,
+        caller_sock,
         dialog.toroute,
-        leg_to_uri,
         to_tag,
-        caller_cseq,
-        callee_cseq,
         leg.callee_contact,
         leg_routes,
-        leg.callee_bind_addr,
+        leg_to_uri,
+        caller_cseq,
+        callee_cseq,
+        callee_sock,
         dialog.lifetime,
         dialog.init_ts,
         dialog.start_ts,
@@ -174,25 +177,37 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
         return None
     try:
         if (
-            len("".join(row[4:21])) > _LENGTH
+            len("".join(row[4:17])) > _LENGTH
             or (h_entry | h_id | dialog.sflags) >> ID_BITS
             or (dialog.lifetime | dialog.init_ts | dialog.start_ts | dialog.timeout) >> NUMBER_BITS
             or (dialog.dflags | leg.branch | leg.dflags | seen) >> NUMBER_BITS
             or switches >> SWITCH_BITS
             or not (dialog.timeout > now and h_id and dialog.lifetime)
             or not (dialog.callid and dialog.from_tag and to_tag)
-            or not (cseq.isdecimal() and caller_cseq.isdecimal() and callee_cseq.isdecimal())
+            or not cseq.isdecimal()
         ):
             return None
-        dialog.first_req_cseq = first = int(cseq)
-        leg.caller_cseq = caller = int(caller_cseq)
-        leg.callee_cseq = callee = int(callee_cseq)
+        dialog.first_req_cseq = caller = callee = first = int(cseq)
+        dialog.caller_bind_addr = leg_sock = _shared(caller_sock)
+        # While nobody has sent anything but the ACK, they are the same.
+        if caller_cseq is not None and caller_cseq != cseq:
+            caller = _number(caller_cseq)
+        if callee_cseq is not None and callee_cseq != cseq:
+            callee = _number(callee_cseq)
+        if callee_sock is not None and callee_sock != caller_sock:
+            leg_sock = _shared(_text(callee_sock))
+        if leg_to_uri is None or leg_to_uri == to_uri:
+            leg_to_uri = to_uri
+        else:
+            _text(leg_to_uri)
     except (TypeError, ValueError):
         # A value is of another type than the others that it is joined with, or has no end.
         return None
     entry = table.entry_of(dialog.callid)
     if entry.index != h_entry or (first | caller | callee) > MAX_CSEQ:
         return None
+    leg.caller_cseq = caller
+    leg.callee_cseq = callee
     dialog.entry = entry
     dialog.h_id = h_id
     dialog.to_uri = to_uri
@@ -204,15 +219,14 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
     dialog.state = _CONFIRMED
     dialog.end_ts = dialog.session_ts = dialog.holds = 0
     dialog.removed = dialog.dirty = False
-    dialog.limit = dialog.snapshot = dialog.termination = dialog.transaction = None
+    dialog.timer = dialog.limit = dialog.snapshot = dialog.termination = dialog.transaction = None
     dialog.legs = {to_tag: leg}
-    dialog.history = []
-    dialog.profiles = dialog.variables = ()
+    dialog.history = dialog.profiles = dialog.variables = leg.referred = ()
     dialog.stored = LOADED
     leg.to_tag = to_tag
     leg.h_entry = table.hash_of(to_tag)
-    # Mostly they are the same text: it need not be kept twice.
-    leg.to_uri = to_uri if leg_to_uri == to_uri else leg_to_uri
+    leg.to_uri = leg_to_uri
+    leg.callee_bind_addr = leg_sock
     leg.callee_cseq_seen = seen != 0
     leg.callee_route_set = routes_of(leg_routes) if leg_routes else ()
     leg.confirmed = leg.acked = True
@@ -220,9 +234,20 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
     leg.confirmed_at = monotonic
     leg.session_end = 0.0
     leg.moved_by = (0, 0)
-    leg.referred = ()
     leg.shifts = leg.probes = None
     return dialog
+
+
+def _number(text: Any) -> int:
+    if not _text(text).isdecimal():
+        raise ValueError
+    return int(text)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str or len(value) > _SHORT:
+        raise ValueError
+    return value
 
 
 def routes_of(text: str) -> tuple[str, ...]:

@@ -77,17 +77,22 @@ class Reader(ABC):
         count = fetch_rows or _ALL
         ends = self._statements.page_end(owned=owner is not None)
         cut = self._kind == SQLITE and fetch_rows > 0
+        # With hardly a gap between the keys, the end of a page need not be looked for.
+        dense = True
         while after < last:
             end = last
-            if cut:
+            if cut and dense:
+                end = min(after + count, last)
+            elif cut:
                 values = ends.values(owner=owner, after=after, last=last, count=count - 1)
                 end = next(iter(self._select(ends.text, values)), (last,))[0]
             values = page.values(owner=owner, after=after, last=end, count=count)
             rows = self._select(page.text, values)
+            ids = {row[0] for row in rows}
+            dense = 2 * len(ids) > end - after
             after = end
             if rows:
                 yield rows
-                ids = {row[0] for row in rows}
                 if len(ids) == count:
                     after = max(ids)
 

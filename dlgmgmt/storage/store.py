@@ -17,7 +17,7 @@ from dlgmgmt.storage.errors import Damaged, OwnerTaken, SchemaError, StorageErro
 from dlgmgmt.storage.intake import Intake
 from dlgmgmt.storage.loader import Loader, LoadReport, Stopped, quiet_gc, report_of
 from dlgmgmt.storage.locks import WAIT
-from dlgmgmt.storage.mend import mend
+from dlgmgmt.storage.mend import Indexes, indexes_of, mend
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.status import StorageStatus
 from dlgmgmt.storage.url import parse_url
@@ -120,6 +120,7 @@ class Storage:
         """
         began = time.monotonic()
         intake = self._start
+        indexes = self._indexes()
         try:
             with self._reader() as database, quiet_gc():
                 loader = Loader(
@@ -130,9 +131,11 @@ class Storage:
                     intake,
                     stopping=self._stopping,
                     give_way=self._give_way,
+                    single=indexes is not None and indexes.single,
                 )
                 loader.load()
-                self._mend(loader)
+                if indexes is None or any(indexes):
+                    self._mend(loader)
                 self._take_over(database, intake)
                 if self.settings.mode == SHUTDOWN:
                     # From now on nothing is in the database, and no change concerns it.
@@ -145,6 +148,13 @@ class Storage:
         self._found = report_of(intake, began)
         _say(self._found)
         return self._found
+
+    def _indexes(self) -> Indexes | None:
+        """None in an outage, of which the loader will hear as well."""
+        try:
+            return indexes_of(target_of(self.settings, parse_url(self.settings.url)))
+        except StorageError:
+            return None
 
     def _mend(self, loader: Loader) -> None:
         """Nothing can be written by indexes that are not there."""

@@ -164,15 +164,15 @@ CALL_TEXTS = (
     "caller_sock",
     "toroute_name",
 )
-CALL_LEG_TEXTS = (
-    "to_uri",
-    "to_tag",
-    "caller_cseq",
-    "callee_cseq",
-    "callee_contact",
-    "callee_route_set",
-    "callee_sock",
-)
+CALL_LEG_TEXTS = ("to_tag", "callee_contact", "callee_route_set")
+CALL_LEG_COPIES = {
+    "to_uri": "to_uri",
+    "caller_cseq": "caller_original_cseq",
+    "callee_cseq": "caller_original_cseq",
+    "callee_sock": "caller_sock",
+}
+"""Texts of a leg, and those of its dialog that they mostly are copies of."""
+
 CALL_NUMBERS = (
     "lifetime",
     "init_ts",
@@ -183,7 +183,7 @@ CALL_NUMBERS = (
     "switches",
 )
 CALL_LEG_NUMBERS = ("branch", "callee_cseq_seen", "dflags")
-"""With what these four name, the row of a dialog and that of its only leg are read if it is an
+"""With what these five name, the row of a dialog and that of its only leg are read if it is an
 ordinary call: each column that need not be read makes a start shorter."""
 
 SHARED = ("owner", "hash_entry", "hash_id", "did")

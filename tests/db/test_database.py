@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import pytest
 
 from dlgmgmt.dialog.record import DialogRecord
 from dlgmgmt.storage import locks, migrate
 from dlgmgmt.storage.database import Database, WriteBatch
+from dlgmgmt.storage.drivers import target_of
 from dlgmgmt.storage.errors import OwnerTaken, RowsRefused, SchemaError
+from dlgmgmt.storage.mend import indexes_of
 from dlgmgmt.storage.odd import StoredDialog
 from dlgmgmt.storage.rows import record_from
 from dlgmgmt.storage.tables import IN_COLUMNS
@@ -145,6 +148,30 @@ def test_pages(database: Database, rows: int) -> None:
     assert {len(page) for page in pages[:-1]} <= {rows}
     third = pages[0][0].in_id + 2
     assert [len(p) for p in database.read(OWNER, 0, after=third)] == [len(dialogs) - 3]
+
+
+@pytest.mark.parametrize(
+    "kept", [[0, 1, 2, 3, 4, 100, 250, 299], [150, 151, 299], range(0, 300, 2)]
+)
+def test_pages_of_keys_with_gaps_between(database: Database, kept: Sequence[int]) -> None:
+    dialogs = [record(number) for number in range(300)]
+    database.write(batch(*dialogs))
+    gone = WriteBatch()
+    keys = [dialog.in_id for page in database.read(OWNER, 0) for dialog in page]
+    gone.row_ids["dialog_in"] = [keys[number] for number in range(300) if number not in kept]
+    database.write(gone)
+    expected = [dialogs[number].callid for number in kept]
+    for rows in (1, 4, 32, 0):
+        pages = list(database.calls(OWNER, rows, after=0, last=database.last(OWNER)))
+        assert [row[4] for page in pages for row in page] == expected
+        assert all(0 < len(page) <= (rows or 300) for page in pages)
+        whole = [callid(dialog) for page in database.read(OWNER, rows) for dialog in page]
+        assert whole == expected
+
+
+def test_its_own_indexes_are_as_they_should_be(database: Database) -> None:
+    found = indexes_of(target_of(database.settings, database.url))
+    assert (found.lacking, found.wrong, found.single) == ([], [], True)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 0])

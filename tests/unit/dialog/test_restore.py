@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,9 @@ from dlgmgmt.dialog.model import Dialog, OutLeg
 from dlgmgmt.dialog.record import LOADED, DialogRecord
 from dlgmgmt.dialog.restore import RestoreError, put_plain, restore
 from dlgmgmt.dialog.states import State
-from tests.unit.dialog.harness import SETTINGS, Core, in_state, make_init
-from tests.unit.dialog.next_run import Next, record, view
+from dlgmgmt.dialog.wheel import Timer
+from tests.unit.dialog.harness import SETTINGS, UNIX, Core, in_state, make_init, state_of
+from tests.unit.dialog.next_run import LATER, Next, record, view
 
 
 def test_a_plain_call() -> None:
@@ -88,6 +90,33 @@ def test_calls_are_put_in_up_to_the_first_that_another_is_in_the_way_of(taken: s
     assert len(then.table) == then.table.counts().confirmed == 2
     assert [len(then.table.find(f"c{number}")) for number in range(4)] == [1, 1, 0, 0]
     assert dialogs[2].timer is dialogs[3].timer is None
+    then.advance(601.0 + LATER + UNIX)
+    assert then.expired == dialogs[:2]
+
+
+def test_a_timeout_that_comes_while_the_call_is_put_in_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = Core()
+    it = record(core.call()[0])
+    then = Next(core)
+    dialog = made(then, it)
+    start = then.table.timers_of
+    ended: list[bool] = []
+    # As the signalling thread has it.
+    then.table.on_expiry = lambda due: ended.append(then.orders.expired(due) is not None)
+
+    def start_and_be_late(*args: Any) -> list[Timer]:
+        timers = start(*args)
+        then.advance(601.0)
+        return timers
+
+    monkeypatch.setattr(then.table, "timers_of", start_and_be_late)
+    assert put_plain(then.table, [dialog], then.table.monotonic() - then.table.wall()) == 1
+    assert state_of(dialog) is State.CONFIRMED
+    then.advance(1.0)
+    assert ended == [False, True]
+    assert state_of(dialog) is State.DELETED
 
 
 def test_it_is_found_and_hung_up_as_before() -> None:

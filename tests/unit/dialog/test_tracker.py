@@ -78,7 +78,7 @@ def test_a_failed_invite() -> None:
     core.tracker.invite_failed(dialog, 486)
     assert state_of(dialog) is State.DELETED
     assert dialog.legs == {}
-    assert dialog.history == [EndedLeg(0, "bob", 486, "rejected")]
+    assert dialog.history == (EndedLeg(0, "bob", 486, "rejected"),)
     counts = core.check_counts()
     assert (counts.failed, counts.deleted) == (1, 1)
     assert core.events[-1].type is EventType.FAILED
@@ -92,7 +92,7 @@ def test_a_branch_that_fails_with_no_leg_is_remembered_too() -> None:
     dialog = core.invite()
     core.tracker.branch_failed(dialog, 0, 408, "", "timeout")
     core.tracker.branch_failed(dialog, 1, 404, "x", "rejected")
-    assert dialog.history == [EndedLeg(0, "", 408, "timeout"), EndedLeg(1, "x", 404, "rejected")]
+    assert dialog.history == (EndedLeg(0, "", 408, "timeout"), EndedLeg(1, "x", 404, "rejected"))
 
 
 def test_an_invite_that_ends_without_any_result_leaves_nothing_behind() -> None:
@@ -133,16 +133,16 @@ def test_the_losers_of_an_answered_fork_go_to_the_history_with_their_code() -> N
         core.reply(dialog, 180, tag, branch=i)
     core.answer(dialog, "carol", branch=1)
     assert list(dialog.legs) == ["carol"]
-    assert dialog.history == [
+    assert dialog.history == (
         EndedLeg(0, "bob", 0, "cancelled"),
         EndedLeg(2, "dave", 0, "cancelled"),
-    ]
+    )
     core.tracker.branch_failed(dialog, 0, 487, "bob", "cancelled")
     core.tracker.branch_failed(dialog, 2, 486, "dave", "cancelled")
-    assert dialog.history == [
+    assert dialog.history == (
         EndedLeg(0, "bob", 487, "cancelled"),
         EndedLeg(2, "dave", 486, "cancelled"),
-    ]
+    )
     assert state_of(dialog) is State.CONFIRMED_NA
 
 
@@ -164,7 +164,7 @@ def test_two_answers_are_concurrent_and_a_leg_that_was_cancelled_returns() -> No
     core.answer(dialog, "carol", branch=1)
     assert state_of(dialog) is State.CONCURRENT
     assert list(dialog.legs) == ["bob", "carol"]
-    assert dialog.history == []
+    assert dialog.history == ()
     core.down("ACK", 10, "carol")
     assert state_of(dialog) is State.CONCURRENT
     (view,) = core.table.find("c1")

@@ -31,9 +31,25 @@ def test_fires_at_its_time_and_not_before() -> None:
 def test_in_order_of_time() -> None:
     wheel, fired = TimerWheel(1.0, 0.0), list[int]()
     for when in (7, 3, 5, 3):
-        wheel.set(when, lambda when=when: fired.append(when))  # type: ignore[misc]
+        wheel.set(when, lambda when=when: fired.append(when))
     run(wheel.advance(10.0))
     assert fired == [3, 3, 5, 7]
+
+
+def test_many_are_as_each() -> None:
+    whens = [7.0, 3.0, 5.5, 3.0, 0.5, -1.0]
+    one, other, fired = TimerWheel(1.0, 2.0), TimerWheel(1.0, 2.0), list[float]()
+    timers = one.set_all(whens, fired.append, whens)
+    each = [other.set(when, fired.append, when) for when in whens]
+    assert [timer.tick for timer in timers] == [timer.tick for timer in each] == [7, 3, 6, 3, 3, 3]
+    assert len(one) == len(other) == 6
+    one.cancel(timers[1])
+    other.cancel(each[1])
+    run(one.advance(6.0))
+    assert fired == [3.0, 0.5, -1.0, 5.5]
+    run(other.advance(7.0))
+    assert fired[4:] == [3.0, 0.5, -1.0, 5.5, 7.0]
+    assert (len(one), len(other)) == (1, 0)
 
 
 def test_a_time_that_has_passed_fires_at_the_next_tick() -> None:
@@ -86,12 +102,17 @@ class _Load:
     def fire(self) -> None: ...
 
 
+def _nothing(_: object) -> None:
+    """What is done with a subject."""
+
+
 @pytest.mark.parametrize("how", ["cancel", "fire"])
-def test_what_a_timer_refers_to_is_freed(how: str) -> None:
+@pytest.mark.parametrize("subject", [True, False])
+def test_what_a_timer_refers_to_is_freed(how: str, *, subject: bool) -> None:
     wheel = TimerWheel(1.0, 0.0)
     load = _Load()
     gone = weakref.ref(load)
-    timer = wheel.set(43200.0, load.fire)
+    timer = wheel.set(43200.0, _nothing, load) if subject else wheel.set(43200.0, load.fire)
     del load
     gc.collect()
     assert gone() is not None
@@ -106,7 +127,7 @@ def test_what_a_timer_refers_to_is_freed(how: str) -> None:
 def test_a_jump_over_a_year_costs_no_more_than_the_timers() -> None:
     wheel, fired = TimerWheel(0.05, 0.0), list[int]()
     for i in range(10):
-        wheel.set(i * 1e6, lambda i=i: fired.append(i))  # type: ignore[misc]
+        wheel.set(i * 1e6, lambda i=i: fired.append(i))
     run(wheel.advance(1e12))
     assert fired == list(range(10))
 
@@ -131,7 +152,7 @@ def test_never_early_and_at_most_a_tick_late(
     wheel, now = TimerWheel(tick, 0.0), 0.0
     waiting = dict(enumerate(times))
     for i, when in waiting.items():
-        wheel.set(when, lambda i=i: fired.append(i))  # type: ignore[misc]
+        wheel.set(when, lambda i=i: fired.append(i))
     for step in steps:
         now += step
         fired: list[int] = []

@@ -149,11 +149,20 @@ def _double(folder: Path, where: str, **changes: str) -> int:
     return int(row)
 
 
+@pytest.mark.parametrize(
+    "instead",
+    [
+        (),
+        ("CREATE INDEX dialog_in_owned ON dialog_in (hash_entry, hash_id, owner)",),
+        ("CREATE UNIQUE INDEX dialog_in_owned ON dialog_in (hash_entry, hash_id, owner, id)",),
+    ],
+)
 def test_of_one_call_that_is_there_twice_the_first_counts(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, instead: tuple[str, ...]
 ) -> None:
     store(tmp_path, *map(record, range(1, 6)))
     copy = _double(tmp_path, "hash_id = 3", start_time="7")
+    sql(tmp_path, *instead)
     daemon = Daemon(tmp_path)
     report = daemon.start()
     assert (report.loaded, report.skipped) == (5, 1)

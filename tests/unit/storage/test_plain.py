@@ -23,6 +23,7 @@ from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.plain import plain_call
 from dlgmgmt.storage.rows import record_from
 from dlgmgmt.storage.tables import (
+    CALL_LEG_COPIES,
     CALL_LEG_TEXTS,
     CALL_TEXTS,
     IN_COLUMNS,
@@ -174,7 +175,7 @@ def test_nor_does_one_whose_entry_is_another_now(database: Database) -> None:
     assert short(row) is None
 
 
-TEXTS = {"caller_original_cseq", "caller_cseq", "callee_cseq", *CALL_TEXTS, *CALL_LEG_TEXTS}
+TEXTS = {*CALL_TEXTS, *CALL_LEG_TEXTS, *CALL_LEG_COPIES}
 NUMBERS = (None, b"\xff", "seven", -1)
 BROKEN = [
     (table, column, value)
