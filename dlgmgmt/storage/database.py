@@ -55,12 +55,16 @@ class Database(Reader):
 
     lock: the owner's lock is taken when it connects, and again after a lost connection. Of the
     connections of one daemon exactly one has it: the writer's. A Database without lock does not
-    look at the schema either.
+    look at the schema either. repairs: it has indexes made anew that the server says are damaged,
+    with the next try; None: if it has the lock.
     """
 
-    def __init__(self, settings: StorageSettings, *, lock: bool = True) -> None:
+    def __init__(
+        self, settings: StorageSettings, *, lock: bool = True, repairs: bool | None = None
+    ) -> None:
         self.settings = settings
         self.lock = lock
+        self._repairs = lock if repairs is None else repairs
         self.url = parse_url(settings.url)
         self.reconnects = 0
         self._target = target_of(settings, self.url)
@@ -259,8 +263,7 @@ class Database(Reader):
             result = self._guarded(transaction)
         except StorageError as error:
             error.undone |= not committing
-            # Whoever has the owner's lock sees to it, with the next try.
-            self._bad_index |= error.bad_index and self.lock
+            self._bad_index |= error.bad_index and self._repairs
             raise
         self._used_at = time.monotonic()
         return result
@@ -282,8 +285,9 @@ class Database(Reader):
         assert self._connection is not None  # noqa: S101 - for the type checker
         if self._bad_index and time.monotonic() >= self._rebuild_at:
             self._rebuild_at = time.monotonic() + repair.AGAIN
-            self._guarded(lambda: repair.rebuild(self._target))
+            # If it fails, or takes too long, the next try says whether it is still needed.
             self._bad_index = False
+            self._guarded(lambda: repair.rebuild(self._target))
         return self._connection
 
     def _connect(self) -> None:

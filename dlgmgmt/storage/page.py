@@ -20,13 +20,13 @@ def whole_dialogs(rows: list[Row], var_rows: list[Row]) -> list[StoredDialog]:
     rows: key and columns of a dialog, key and columns of one of its legs, less SHARED. var_rows:
     keys and columns of the variables.
     """
-    dialogs = dialogs_of(rows)
+    dialogs = _joined(rows)
     if var_rows:
         _add_variables(dialogs, var_rows)
     return dialogs
 
 
-def dialogs_of(rows: list[Row]) -> list[StoredDialog]:
+def _joined(rows: list[Row]) -> list[StoredDialog]:
     """Rows of the join: those of a dialog stand together."""
     found: list[StoredDialog] = []
     make = tuple.__new__
@@ -37,7 +37,7 @@ def dialogs_of(rows: list[Row]) -> list[StoredDialog]:
         if row_id <= last:
             if row_id < last:
                 # No database does so, but none has promised not to.
-                return dialogs_of(sorted(rows, key=itemgetter(0)))
+                return _joined(sorted(rows, key=itemgetter(0)))
             dialog = found[-1]
             dialog.out_rows.append(row[1:_SHARED] + row[_LEG + 1 :])
             dialog.out_ids.append(leg_id)

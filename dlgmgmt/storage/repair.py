@@ -17,14 +17,18 @@ _LOG = logging.getLogger(__name__)
 AGAIN = 60.0
 """Seconds between two tries: what that does not help it need not be tried all the time."""
 
-_PATIENCE = 3600.0
-"""Seconds that a table may take."""
+PATIENCE = 60.0
+"""Seconds for which a table is waited for, and changes wait as well.
+
+MariaDB goes on without the one who has asked, so that a larger one is made all the same. To wait
+for longer would be to wait for a server that has vanished.
+"""
 
 
 def rebuild(target: Target) -> None:
     """Have MariaDB make all indexes of the tables anew; raises what the driver raises."""
     _LOG.warning("database: %s: an index is damaged, all are made anew", shown(target.url))
-    connection = connect(target._replace(answer_timeout=_PATIENCE))
+    connection = connect(target._replace(answer_timeout=PATIENCE))
     try:
         cursor = connection.cursor()
         for table in (DIALOG_IN, DIALOG_OUT, DIALOG_VARS):

@@ -168,7 +168,7 @@ class Storage:
     def _reader(self) -> Iterator[Database]:
         """A connection for this thread, one at a time."""
         with self._reading:
-            database = Database(self.settings, lock=False)
+            database = Database(self.settings, lock=False, repairs=True)
             try:
                 yield database
             finally:

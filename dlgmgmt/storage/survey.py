@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, and_, exists, func, select
+from sqlalchemy import Select, and_, exists, func, select
 
+from dlgmgmt.storage.statements import owned
 from dlgmgmt.storage.tables import DIALOG_IN, DIALOG_OUT, DIALOG_VARS
 from dlgmgmt.storage.twins import Claim, Verdict, judge
 
@@ -27,12 +28,6 @@ class Survey(NamedTuple):
     legs: int
     variables: int
     twins: dict[int, Verdict]
-
-
-def owned(table: Table, owner: str | None) -> ColumnElement[bool]:
-    """The rows of an owner."""
-    column = table.c.owner
-    return column.is_(None) if owner is None else column == owner
 
 
 def survey(

@@ -12,6 +12,7 @@ from dlgmgmt.storage.errors import StorageError
 from dlgmgmt.storage.settings import StorageSettings
 from tests.db.harness.databases import OWNER, batch, read
 from tests.db.harness.servers import MariadbServer, Server
+from tests.unit.storage.daemon import Daemon
 from tests.unit.storage.records import record
 
 PAGE = 16_384
@@ -70,3 +71,27 @@ def test_it_is_made_anew_and_no_row_is_lost(
     assert caplog.text.count("an index is damaged, all are made anew") == 1
     assert caplog.text.count("the indexes are made") == 1
     database.close()
+
+
+@pytest.mark.parametrize("table", ["dialog_in", "dialog_out"])
+def test_a_start_has_it_made_anew_and_loads_all(
+    running: Callable[[str], Server],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    table: str,
+) -> None:
+    server = running("mariadb")
+    assert isinstance(server, MariadbServer)
+    url = server.new_database()
+    daemon = Daemon(tmp_path, url=url, fetch_rows=100, connect_timeout=20.0)
+    database = Database(daemon.settings)
+    database.open()
+    database.write(batch(*(record(number) for number in range(500))))
+    database.close()
+    damage(server, url.rpartition("/")[2], table, f"{table}_owned")
+    report = daemon.start()
+    assert (report.loaded, report.skipped) == (500, 0)
+    assert caplog.text.count("the indexes are made") == 1
+    daemon.call("new")
+    daemon.written()
+    daemon.stop()
