@@ -110,8 +110,8 @@ def put_plain(table: DialogTable, dialogs: list[Dialog], offset: float) -> int:
     """As restore(), of calls that are made but for being in the table; how many of them are now.
 
     It ends before the first whose place is taken, or whose Call-ID another dialog has: restore()
-    knows what to do then. Their only legs are acknowledged and have no session timers, their
-    timeouts are to come. offset: what to add to Unix seconds to get the monotonic clock.
+    knows what to do then. Their only legs are acknowledged, their timeouts and those of sessions
+    are to come. offset: what to add to Unix seconds to get the monotonic clock.
     """
     heard, count = table.heard(_LOADED), table.counters.restored
     # All at once: a call may end, and be counted, as soon as it is there.
@@ -130,6 +130,8 @@ def put_plain(table: DialogTable, dialogs: list[Dialog], offset: float) -> int:
                 if timer.tick is None:
                     # It came while the dialog had no timer, and so did nothing.
                     table.arm_restored(dialog, dialog.timeout + offset)
+                if dialog.session_ts:
+                    table.limit_restored(dialog)
             done += 1
             if heard:
                 table.publish(_LOADED, dialog)

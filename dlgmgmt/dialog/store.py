@@ -110,8 +110,16 @@ class Store:
             for timer in timers:
                 self._wheel.cancel(timer)
 
+    # What is to be called may be set later than the first timer.
+
     def _expire(self, dialog: Dialog) -> None:
         self.on_expiry(dialog)
+
+    def _legs_due(self, dialog: Dialog) -> None:
+        self.on_legs_due(dialog)
+
+    def _end_due(self, dialog: Dialog) -> None:
+        self.on_overdue(dialog)
 
     def disarm(self, dialog: Dialog) -> None:
         """Stop the dialog's timers. Entry lock held."""
@@ -134,7 +142,7 @@ class Store:
 
     def limit_ringing(self, dialog: Dialog) -> None:
         """Bound how long a dialog may go unanswered (``early_timeout``)."""
-        self._limit(dialog, self.settings.early_timeout, lambda: self.on_expiry(dialog))
+        self._limit(dialog, self.settings.early_timeout, self._ran_out)
 
     def session_left(self, dialog: Dialog) -> float | None:
         """Seconds until the first session timer of an answered leg has run out, None without one.
@@ -148,16 +156,25 @@ class Store:
 
     def limit_session(self, dialog: Dialog, seconds: float) -> None:
         """End the dialog in ``seconds``, as its timeout would. Entry lock held."""
-        self._limit(dialog, seconds, lambda: self.on_expiry(dialog))
+        self._limit(dialog, seconds, self._ran_out)
         dialog.session_ts = int(self.wall() + seconds)
+
+    def limit_restored(self, dialog: Dialog) -> None:
+        """As ``limit_session``, for a dialog of one leg that has its ``session_ts`` already."""
+        if not self.settings.session_timers:
+            dialog.session_ts = 0
+            return
+        (leg,) = dialog.legs.values()
+        with self._wheel_lock:
+            dialog.limit = self._wheel.set(leg.session_end, self._ran_out, dialog)
 
     def limit_legs(self, dialog: Dialog, seconds: float) -> None:
         """Look in ``seconds`` which legs of several have to go. Entry lock held."""
-        self._limit(dialog, seconds, lambda: self.on_legs_due(dialog))
+        self._limit(dialog, seconds, self._legs_due)
 
     def limit_end(self, dialog: Dialog) -> None:
         """Bound how long a deleted dialog is kept (``end_timeout``). Entry lock held."""
-        self._limit(dialog, self.settings.end_timeout, lambda: self.on_overdue(dialog))
+        self._limit(dialog, self.settings.end_timeout, self._end_due)
 
     def unlimit(self, dialog: Dialog) -> None:
         """Nothing but the dialog timeout bounds the dialog. Entry lock held."""
@@ -167,10 +184,10 @@ class Store:
         dialog.session_ts = 0
         dialog.touch()
 
-    def _limit(self, dialog: Dialog, seconds: float, fire: Callable[[], None]) -> None:
+    def _limit(self, dialog: Dialog, seconds: float, fire: Callable[[Dialog], None]) -> None:
         with self._wheel_lock:
             self._wheel.cancel(dialog.limit)
-            dialog.limit = self._wheel.set(self.monotonic() + seconds, fire)
+            dialog.limit = self._wheel.set(self.monotonic() + seconds, fire, dialog)
         dialog.session_ts = 0
         dialog.touch()
 

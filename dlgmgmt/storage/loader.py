@@ -22,7 +22,7 @@ from dlgmgmt.storage.database import Database
 from dlgmgmt.storage.errors import Damaged, StorageError
 from dlgmgmt.storage.intake import Intake, rows_of
 from dlgmgmt.storage.odd import StoredDialog
-from dlgmgmt.storage.plain import plain_call
+from dlgmgmt.storage.plain import plain_call, plain_variables
 from dlgmgmt.storage.settings import StorageSettings
 from dlgmgmt.storage.spirals import Spirals
 from dlgmgmt.storage.survey import highest, strays, survey
@@ -109,6 +109,7 @@ class Loader:
         self.loaded_twins: set[int] = set()
         self._spirals = Spirals()
         self._legs = self._variables = 0
+        self._has_variables = True
         self._undropped = False
         # Since when it answers, and what is asked of it fails.
         self._failing: float | None = None
@@ -122,6 +123,7 @@ class Loader:
             reserve(self._table, h_entry, h_id)
         found = self._insist(lambda: survey(query, owner, hash_of, single=self._single))
         self.twins = found.twins
+        self._has_variables = found.variables > 0
         seen = 0
         for page in self._pages(owner):
             ids = [row[0] for row in page]
@@ -148,6 +150,8 @@ class Loader:
         wall, monotonic = table.wall(), table.monotonic()
         made = [plain_call(row, table, wall, monotonic) for row in rows]
         ids = [row[0] for row in rows]
+        if self._has_variables:
+            self._add_variables(ids, made)
         if twins:
             made = [
                 None if row_id in twins else call for row_id, call in zip(ids, made, strict=True)
@@ -167,12 +171,31 @@ class Loader:
             else:
                 self._take([whole[row_id] for row_id in some if row_id in whole])
 
+    def _add_variables(self, ids: list[int], calls: list[Dialog | None]) -> None:
+        """Add those of ordinary calls; None takes the place of one whose variables are not."""
+        owner, first, last = self._settings.owner, ids[0], ids[-1]
+        found: dict[int, list[Row]] = {}
+        for row in self._insist(lambda: self._database.call_variables(owner, first, last)):
+            found.setdefault(row[0], []).append(row[1:])
+        if not found:
+            return
+        for place, call in enumerate(calls):
+            rows = found.get(ids[place])
+            if rows is not None and call is not None:
+                variables = plain_variables(rows)
+                if variables is None:
+                    calls[place] = None
+                else:
+                    call.variables = variables
+
     def _put(self, calls: list[Dialog], ids: list[int], offset: float) -> None:
         """Calls and their keys; offset: what to add to Unix seconds to get the monotonic clock."""
         while calls:
             done = put_plain(self._table, calls, offset)
             self._intake.loaded += done
             self._legs += done
+            if self._has_variables:
+                self._variables += sum([len(call.variables) for call in calls[:done]])
             # The place of the next one, if there is one, is not free.
             self._take(self._whole(ids[done : done + 1]))
             calls, ids = calls[done + 1 :], ids[done + 1 :]

@@ -13,7 +13,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    exists,
+    literal_column,
     null,
     select,
 )
@@ -71,6 +71,7 @@ class Pages:
         self._dialect: Dialect = dialect_of(kind)
         self._these: dict[int, Sql] = {}
         self._page_vars: dict[bool, Sql] = {}
+        self._call_vars: Sql | None = None
 
     def sql(self, statement: ClauseElement) -> Sql:
         """Compile it."""
@@ -83,27 +84,25 @@ class Pages:
         """Dialogs with their legs, less what these have in common: owner, after, last, count."""
         return self.sql(self._page(_whole, owned=owned))
 
-    def calls(self, *, variables: bool) -> Sql:
+    def calls(self) -> Sql:
         """As page(), of an owner, but only what an ordinary call is made of.
 
         After the key stands 1 if it is one: confirmed and acknowledged, one leg, nothing else to be
-        told of it. For a copy of another text NULL may stand: it need not be read twice.
-        variables: whether there are any.
+        told of it but variables. NULL may stand for what need not be read: the copy of another
+        text, and that there is no session timer.
         """
 
         def columns(row: _Columns, leg: _Columns) -> list[ColumnElement[Any]]:
             plain = [
                 row.state == int(State.CONFIRMED),
-                row.session_ts == 0,
+                row.session_ts >= 0,
                 row.xdata.is_(None),
                 leg.acked == 1,
-                *(leg[name] == 0 for name in ("leg_no", "confirmed_at", "session_end")),
+                *(leg[name] == 0 for name in ("leg_no", "confirmed_at")),
+                leg.session_end >= 0,
                 leg.xdata.is_(None),
                 *(leg[name].is_not(None) for name in CALL_LEG_COPIES),
             ]
-            if variables:
-                same = [DIALOG_VARS.c[name] == row[name] for name in ("owner", *_KEY)]
-                plain.append(~exists().where(*same))
             return [
                 row.id,
                 # SQLite stops at the first condition that does not hold only if it has to choose.
@@ -118,12 +117,14 @@ class Pages:
                 ),
                 *(row[name] for name in CALL_NUMBERS),
                 *(leg[name].label(f"leg_{name}") for name in CALL_LEG_NUMBERS),
+                self._unless(row.session_ts, literal_column("0")).label("session_ts"),
+                self._unless(leg.session_end, literal_column("0")).label("leg_session_end"),
             ]
 
         return self.sql(self._page(columns, owned=True))
 
     def _unless(self, copy: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[Any]:
-        """NULL where both are the same: elsewhere blanks at the end may be no difference."""
+        """NULL where both are the same; only with SQLite, where no two texts are so by halves."""
         return case((copy == text, null()), else_=copy) if self._kind == SQLITE else copy
 
     def these(self, size: int) -> Sql:
@@ -193,13 +194,28 @@ class Pages:
             found = self._page_vars[owned] = self.sql(self._vars(owned=owned))
         return found
 
+    def call_vars(self) -> Sql:
+        """As page_vars(), of an owner, in no order: keys of dialog and variable, name, value."""
+        if self._call_vars is None:
+            row, var = DIALOG_IN.c, DIALOG_VARS.c
+            columns = row.id, var.id.label("var_id"), var.dialog_key, var.dialog_value
+            self._call_vars = self.sql(self._of_page(*columns, owned=True))
+        return self._call_vars
+
+    def _vars(self, *, owned: bool) -> Select[Any]:
+        var = DIALOG_VARS.c
+        # Or SQLite would go through all variables there are, which are in this order.
+        order = _unsorted(var.id) if self._kind == SQLITE else var.id
+        columns = var.id, *(var[name] for name in VAR_COLUMNS)
+        return self._of_page(*columns, owned=owned).order_by(order)
+
     @staticmethod
-    def _vars(*, owned: bool) -> Select[Any]:
+    def _of_page(*columns: ColumnElement[Any], owned: bool) -> Select[Any]:
         row, var = DIALOG_IN.c, DIALOG_VARS.c
         same = [var[name] == row[name] for name in _KEY]
         whose = var.owner == row.owner if owned else var.owner.is_(None)
         return (
-            select(var.id, *(var[name] for name in VAR_COLUMNS))
+            select(*columns)
             .prefix_with("STRAIGHT_JOIN", dialect=MYSQL)
             .select_from(DIALOG_IN.join(DIALOG_VARS, and_(whose, *same)))
             .with_hint(DIALOG_IN, _FORCED.format("PRIMARY"), MYSQL)
@@ -209,7 +225,6 @@ class Pages:
                 row.id >= number("first"),
                 row.id <= number("last"),
             )
-            .order_by(var.id)
         )
 
 

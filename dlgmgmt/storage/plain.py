@@ -135,8 +135,9 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
     """The dialog of a row of Database.calls(), for put_plain(); None if it is not like nearly all.
 
     Those are acknowledged calls of one leg without extras, which this daemon has written, whose
-    entry is still the same and whose timeout is after ``now`` (Unix seconds, ``monotonic`` by the
-    other clock). It is what restore() makes of the whole rows' record, with no step between.
+    entry is still the same and whose timeouts are after ``now`` (Unix seconds, ``monotonic`` by the
+    other clock). It is what restore() makes of the whole rows' record, with no step between; what
+    there is of variables has to be added (plain_variables).
     """
     dialog = _new(Dialog)
     leg = _new(OutLeg)
@@ -172,6 +173,8 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
         leg.branch,
         seen,
         leg.dflags,
+        session_ts,
+        session_end,
     ) = row
     if not plain:
         return None
@@ -212,13 +215,17 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
     dialog.h_id = h_id
     dialog.to_uri = to_uri
     dialog.caller_route_set = routes_of(routes) if routes else ()
-    dialog.timeout_bye = switches & 1 == 1
-    dialog.timeout_noreset = switches & 2 == 2
-    dialog.fix_contact = switches & 4 == 4
-    dialog.keepalive = switches >> KEEPALIVE
-    dialog.state = _CONFIRMED
-    dialog.end_ts = dialog.session_ts = dialog.holds = 0
     dialog.removed = dialog.dirty = False
+    dialog.timeout_bye = dialog.timeout_noreset = dialog.fix_contact = False
+    dialog.end_ts = dialog.session_ts = dialog.holds = dialog.keepalive = 0
+    if switches:
+        _switch(dialog, switches)
+    dialog.state = _CONFIRMED
+    leg.session_end = 0.0
+    if (session_ts is not None or session_end is not None) and not _take_session(
+        dialog, leg, session_ts, session_end, now, monotonic
+    ):
+        return None
     dialog.timer = dialog.limit = dialog.snapshot = dialog.termination = dialog.transaction = None
     dialog.legs = {to_tag: leg}
     dialog.history = dialog.profiles = dialog.variables = leg.referred = ()
@@ -232,10 +239,31 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
     leg.confirmed = leg.acked = True
     # Once it is acknowledged, this only says since when keep-alives are due.
     leg.confirmed_at = monotonic
-    leg.session_end = 0.0
     leg.moved_by = (0, 0)
     leg.shifts = leg.probes = None
     return dialog
+
+
+def _switch(dialog: Dialog, switches: int) -> None:
+    dialog.timeout_bye = switches & 1 == 1
+    dialog.timeout_noreset = switches & 2 == 2
+    dialog.fix_contact = switches & 4 == 4
+    dialog.keepalive = switches >> KEEPALIVE
+
+
+def _take_session(
+    dialog: Dialog, leg: OutLeg, session_ts: Any, session_end: Any, now: float, monotonic: float
+) -> bool:
+    """Take a session timer; False if there is half of one, or one that has run out."""
+    if session_ts == 0 and session_end == 0:
+        return True
+    if type(session_ts) is not int or type(session_end) is not float:
+        return False
+    if not (now < session_ts <= MAX_NUMBER and now < session_end <= MAX_NUMBER):
+        return False
+    dialog.session_ts = session_ts
+    leg.session_end = session_end + (monotonic - now)
+    return True
 
 
 def _number(text: Any) -> int:
@@ -248,6 +276,18 @@ def _text(value: Any) -> str:
     if type(value) is not str or len(value) > _SHORT:
         raise ValueError
     return value
+
+
+def plain_variables(rows: list[Row]) -> tuple[tuple[str, str], ...] | None:
+    """The variables of a dialog, each with a key to be sorted by; None if one has to be checked."""
+    if len(rows) > 1:
+        rows.sort()
+    for _, name, value in rows:
+        if type(name) is not str or type(value) is not str or not name:
+            return None
+        if len(name) + len(value) > _LENGTH:
+            return None
+    return tuple([(name, value) for _, name, value in rows])
 
 
 def routes_of(text: str) -> tuple[str, ...]:

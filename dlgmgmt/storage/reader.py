@@ -50,9 +50,15 @@ class Reader(ABC):
 
     def calls(self, owner: str, fetch_rows: int, *, after: int, last: int) -> Iterator[list[Row]]:
         """As read(), of each dialog its key and what plain_call() takes."""
-        variables = bool(self.query(sql.any_variable(owner)))
-        page = self._statements.calls(variables=variables)
-        return self._pages(page, owner, fetch_rows, after, last)
+        return self._pages(self._statements.calls(), owner, fetch_rows, after, last)
+
+    def call_variables(self, owner: str, first: int, last: int) -> list[Row]:
+        """Of the dialogs with these keys and between: their keys and what plain_variables() takes.
+
+        In no order.
+        """
+        some = self._statements.call_vars()
+        return self._select(some.text, some.values(owner=owner, first=first, last=last))
 
     def dialogs(self, owner: str, ids: list[int]) -> list[StoredDialog]:
         """Those of an owner with these keys, in the order of the keys."""

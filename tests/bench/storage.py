@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import sqlite3
 import statistics
 import time
+from contextlib import closing
 from pathlib import Path
 
 from tests.bench import rival
@@ -24,6 +26,20 @@ STARTS = 7
 TARGET = 1.25
 TALK = 1000
 """ms: a call that ends sooner than a commit interval would never be written."""
+
+OTHERS = {
+    "session timers": (
+        "UPDATE dialog_in SET session_ts = timeout - 1000",
+        "UPDATE dialog_out SET session_end = CAST(strftime('%s', 'now') AS INTEGER) + 40000",
+    ),
+    "session timers and a variable": (
+        (
+            "INSERT INTO dialog_vars (owner, hash_entry, hash_id, dialog_key, dialog_value)"
+            " SELECT owner, hash_entry, hash_id, 'account', '4711' FROM dialog_in"
+        ),
+    ),
+}
+"""What a database is made of others by, each on top of the one before."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -80,6 +96,19 @@ def _load(report: Report, folder: Path, count: int) -> None:
     )
     cost = statistics.median(loads)
     report.figure(f"storage: daemon CPU to load {count} dialogs", cost, "s", 3 * count / 1e5)
+    for what, statements in OTHERS.items():
+        with closing(sqlite3.connect(folder / "many.sqlite")) as connection, connection:
+            for statement in statements:
+                connection.execute(statement)
+        found = []
+        for _ in range(3):
+            found.append(_cpu_of_start(stages[1]) - statistics.median(costs[0]))
+            stages[1].wait_loaded()
+            stages[1].stop()
+        report.note(
+            f"storage: daemon CPU to load {count} dialogs with {what}, 3 starts",
+            ", ".join(f"{load:.2f}" for load in sorted(found)),
+        )
     if why := rival.missing():
         report.note("storage: kamailio", why)
         return

@@ -184,24 +184,25 @@ def test_ordinary_calls_are_told_from_others(
         record(3, legs=(leg(0), leg(1))),
         record(4, legs=()),
         record(5, state=3),
-        record(6, session_ts=1_700_001_800),
         record(7, legs=(leg(acked=False, confirmed_at=1_700_000_004.0),)),
     ]
-    if variables:
-        others.append(record(8, variables=variables))
-    dialogs = [record(1), *others, record(9)]
+    with_variables = record(8, variables=variables)
+    session = record(6, session_ts=1_700_001_800, legs=(leg(session_end=1_700_001_800.25),))
+    dialogs = [record(1), *others, session, with_variables, record(9)]
     database.write(batch(*dialogs))
     pages = list(database.calls(OWNER, rows, after=0, last=database.last(OWNER)))
     found = [row for page in pages for row in page]
     # Of each leg a row, and one of a dialog without.
     names = [row[4] for row in found]
     assert names == [one.callid for one in dialogs for _ in one.legs or (None,)]
-    assert [row[4] for row in found if row[1] and names.count(row[4]) == 1] == [
-        record(1).callid,
-        record(9).callid,
-    ]
+    ordinary = [row[4] for row in found if row[1] and names.count(row[4]) == 1]
+    assert ordinary == [record(number).callid for number in (1, 6, 8, 9)]
     assert {len({row[0] for row in page}) for page in pages[:-1]} <= {rows}
     keys = [row[0] for row in found]
+    there = [(row[0], *row[2:]) for row in sorted(database.call_variables(OWNER, 0, keys[-1]))]
+    owning = [keys[names.index(one.callid)] for one in (others[0], with_variables)]
+    assert there == [(key, *variable) for key in owning for variable in variables]
+    assert database.call_variables(OWNER, keys[-1], 2**40) == []
     assert [*map(callid, database.dialogs(OWNER, keys[::-1]))] == [one.callid for one in dialogs]
     (third,) = database.dialogs(OWNER, [keys[1]])
     assert record_from(third) == others[0]

@@ -362,10 +362,37 @@ def test_a_call_whose_place_is_taken_moves_and_the_next_ones_are_loaded(tmp_path
     daemon.stop()
 
 
+@pytest.mark.parametrize("fetch_rows", [1, 4, 100])
+def test_each_call_has_its_own_variables(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, fetch_rows: int
+) -> None:
+    some: list[tuple[tuple[str, str], ...]] = [
+        (), (("b", "2"), ("a", "1"), ("c", "")), (), (("a", "x" * 9_000),), (("ä", "\r\n"),),
+    ]  # fmt: skip
+    daemon = Daemon(tmp_path, hash_size=4096, fetch_rows=fetch_rows)
+    hash_of = daemon.table.hash_of
+    numbers = range(1, 21)
+    store(
+        tmp_path,
+        *(record(n, h_entry=hash_of(f"call-{n}"), variables=some[n % 5]) for n in numbers),
+    )
+    sql(tmp_path, "UPDATE dialog_vars SET dialog_key = NULL WHERE dialog_key = 'c' AND id > 9")
+    report = daemon.start()
+    listing = daemon.listing()
+    spoilt = [n for n in numbers if f"call-{n}" not in listing]
+    assert (report.loaded, report.skipped) == (20 - len(spoilt), len(spoilt))
+    assert spoilt
+    assert {n % 5 for n in spoilt} == {1}
+    for n in {*numbers} - {*spoilt}:
+        assert listing[f"call-{n}"].variables == some[n % 5]
+    assert "belong to no dialog" not in caplog.text
+    daemon.stop()
+
+
 def test_an_outage_while_the_rest_of_a_dialog_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store(tmp_path, *(record(n, variables=(("n", str(n)),)) for n in range(1, 9)))
+    store(tmp_path, *(record(n, profiles=(("n", str(n)),)) for n in range(1, 9)))
     read = Database.dialogs
     failures = [StorageError("connection lost"), StorageError("no route")]
 
@@ -379,7 +406,7 @@ def test_an_outage_while_the_rest_of_a_dialog_is_read(
     report = daemon.start()
     assert (report.loaded, report.skipped) == (8, 0)
     assert not failures
-    assert {v.variables for v in daemon.listing().values()} == {
+    assert {v.profiles for v in daemon.listing().values()} == {
         (("n", str(number)),) for number in range(1, 9)
     }
     daemon.stop()

@@ -42,12 +42,16 @@ BEFORE = 1_700_000_100.0
 """Unix seconds: the timeouts of record() are to come."""
 
 MONOTONIC = 5_000.0
-PLACE = ("entry", "timer", "legs", "_did")
+PLACE = ("entry", "timer", "limit", "legs", "_did")
+SESSION: dict[str, Any] = {
+    "session_ts": 1_700_001_800,
+    "legs": (leg(session_end=1_700_001_800.25),),
+}
 
 
-def table() -> DialogTable:
+def table(*, session_timers: bool = True) -> DialogTable:
     return DialogTable(
-        DialogSettings(hash_size=4096),
+        DialogSettings(hash_size=4096, session_timers=session_timers),
         wall=lambda: BEFORE,
         monotonic=lambda: MONOTONIC,
         rng=random.Random(3),
@@ -97,9 +101,9 @@ def fields(thing: Dialog | OutLeg) -> dict[str, Any]:
     return {name: getattr(thing, name) for name in type(thing).__slots__ if name not in PLACE}
 
 
-def assert_same(database: Database, row: Row) -> None:
+def assert_same(database: Database, row: Row, *, session_timers: bool = True) -> Dialog:
     """The short way leads to what the long one leads to."""
-    by_short, by_long = table(), table()
+    by_short, by_long = (table(session_timers=session_timers) for _ in range(2))
     one = plain_call(row, by_short, BEFORE, MONOTONIC)
     assert one is not None
     assert put_plain(by_short, [one], MONOTONIC - BEFORE) == 1
@@ -116,6 +120,8 @@ def assert_same(database: Database, row: Row) -> None:
     assert one.timer is not None
     assert other.timer is not None
     assert one.timer.tick == other.timer.tick
+    assert (one.limit and one.limit.tick) == (other.limit and other.limit.tick)
+    return one
 
 
 @EXAMPLES
@@ -138,11 +144,20 @@ def test_it_leads_to_the_same_place_or_nowhere(database: Database, dialog: Dialo
         {"caller_route_set": ("<sip:192.0.2.8;lr>", "<sip:192.0.2.9;lr>"), "toroute": "gone"},
         {"legs": (leg(callee_cseq=7, callee_cseq_seen=True, to_uri="sip:c@d", dflags=3),)},
         {"callid": "ünïcode"},
+        SESSION,
     ],
 )
 def test_an_ordinary_call_goes_the_short_way(database: Database, changes: dict[str, Any]) -> None:
     (row,) = stored(database, placed(record(**changes)))
     assert_same(database, row)
+
+
+@pytest.mark.parametrize("session_timers", [True, False])
+def test_its_session_timer_runs_if_it_may(database: Database, *, session_timers: bool) -> None:
+    (row,) = stored(database, placed(record(**SESSION)))
+    dialog = assert_same(database, row, session_timers=session_timers)
+    assert (dialog.limit is not None) is session_timers
+    assert dialog.session_ts == (1_700_001_800 if session_timers else 0)
 
 
 @pytest.mark.parametrize(
@@ -155,10 +170,11 @@ def test_an_ordinary_call_goes_the_short_way(database: Database, changes: dict[s
         record(session_ts=1_700_001_800),
         record(lifetime=0),
         record(callid="x" * 9_000),
-        record(variables=(("a", "1"),)),
         record(profiles=(("p", None),)),
         record(legs=(leg(acked=False, confirmed_at=1_700_000_009.5),)),
         record(legs=(leg(session_end=1_700_001_800.25),)),
+        record(session_ts=1_700_000_100, legs=(leg(session_end=1_700_000_101.25),)),
+        record(session_ts=1_700_000_101, legs=(leg(session_end=1_700_000_100.0),)),
         record(legs=(leg(moved_by=(3, 0)),)),
         record(legs=(leg(caller_cseq=4_294_967_295),)),
         record(legs=()),
@@ -198,6 +214,8 @@ BROKEN = [
         *(("dialog_out", "callee_cseq", text) for text in ("-1", "1 ", "0x1", "9" * 5_000)),
         ("dialog_in", "xdata", b"\xff"),
         ("dialog_out", "xdata", "{"),
+        ("dialog_in", "session_ts", ""),
+        ("dialog_out", "session_end", ""),
         ("dialog_in", "switches", 32),
         ("dialog_in", "hash_id", 0),
         ("dialog_in", "hash_id", 2**32),
