@@ -111,7 +111,8 @@ def put_plain(table: DialogTable, dialogs: list[Dialog], offset: float) -> int:
 
     It ends before the first whose place is taken, or whose Call-ID another dialog has: restore()
     knows what to do then. Their only legs are acknowledged, their timeouts and those of sessions
-    are to come. offset: what to add to Unix seconds to get the monotonic clock.
+    are to come; ``profiles`` are those that they are to be in. offset: what to add to Unix seconds
+    to get the monotonic clock.
     """
     heard, count = table.heard(_LOADED), table.counters.restored
     # All at once: a call may end, and be counted, as soon as it is there.
@@ -126,6 +127,8 @@ def put_plain(table: DialogTable, dialogs: list[Dialog], offset: float) -> int:
                 if h_id in by_id or entry.by_callid.setdefault(dialog.callid, same) is not same:
                     break
                 by_id[h_id] = dialog
+                if dialog.profiles:
+                    table.profiles.join(dialog, dialog.profiles)
                 dialog.timer = timer
                 if timer.tick is None:
                     # It came while the dialog had no timer, and so did nothing.

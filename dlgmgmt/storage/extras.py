@@ -146,6 +146,10 @@ class Extras:
             raise Unreadable("xdata: no JSON object")
         self._value: dict[str, object] = value
 
+    def names(self) -> set[str]:
+        """What there is."""
+        return set(self._value)
+
     def texts(self) -> dict[str, str]:
         """What stands for the texts of columns, by column."""
         value = self._value.get("texts", {})

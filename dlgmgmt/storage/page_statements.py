@@ -87,16 +87,15 @@ class Pages:
     def calls(self) -> Sql:
         """As page(), of an owner, but only what an ordinary call is made of.
 
-        After the key stands 1 if it is one: confirmed and acknowledged, one leg, nothing else to be
-        told of it but variables. NULL may stand for what need not be read: the copy of another
-        text, and that there is no session timer.
+        After the key stands 1 if it may be one: confirmed and acknowledged, one leg, nothing else
+        to be told of it but variables and ``xdata``. NULL may stand for what need not be read: the
+        copy of another text, and that there is no session timer.
         """
 
         def columns(row: _Columns, leg: _Columns) -> list[ColumnElement[Any]]:
             plain = [
                 row.state == int(State.CONFIRMED),
                 row.session_ts >= 0,
-                row.xdata.is_(None),
                 leg.acked == 1,
                 *(leg[name] == 0 for name in ("leg_no", "confirmed_at")),
                 leg.session_end >= 0,
@@ -119,6 +118,7 @@ class Pages:
                 *(leg[name].label(f"leg_{name}") for name in CALL_LEG_NUMBERS),
                 self._unless(row.session_ts, literal_column("0")).label("session_ts"),
                 self._unless(leg.session_end, literal_column("0")).label("leg_session_end"),
+                row.xdata,
             ]
 
         return self.sql(self._page(columns, owned=True))

@@ -14,7 +14,7 @@ from dlgmgmt.dialog.record import LOADED
 from dlgmgmt.dialog.states import State
 from dlgmgmt.dialog.table import DialogTable
 from dlgmgmt.storage.batch import Row
-from dlgmgmt.storage.extras import split_routes
+from dlgmgmt.storage.extras import Extras, Unreadable, split_routes
 from dlgmgmt.storage.odd import (
     ANSWERED,
     EARLY,
@@ -134,10 +134,10 @@ def is_plain_leg(row: Row) -> bool:
 def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Dialog | None:
     """The dialog of a row of Database.calls(), for put_plain(); None if it is not like nearly all.
 
-    Those are acknowledged calls of one leg without extras, which this daemon has written, whose
-    entry is still the same and whose timeouts are after ``now`` (Unix seconds, ``monotonic`` by the
-    other clock). It is what restore() makes of the whole rows' record, with no step between; what
-    there is of variables has to be added (plain_variables).
+    Those are acknowledged calls of one leg, with no extras but profiles, which this daemon has
+    written, whose entry is still the same and whose timeouts are after ``now`` (Unix seconds,
+    ``monotonic`` by the other clock). It is what restore() makes of the whole rows' record, with no
+    step between; what there is of variables has to be added (plain_variables).
     """
     dialog = _new(Dialog)
     leg = _new(OutLeg)
@@ -175,6 +175,7 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
         leg.dflags,
         session_ts,
         session_end,
+        xdata,
     ) = row
     if not plain:
         return None
@@ -221,14 +222,15 @@ def plain_call(row: Row, table: DialogTable, now: float, monotonic: float) -> Di
     if switches:
         _switch(dialog, switches)
     dialog.state = _CONFIRMED
+    dialog.history = dialog.profiles = dialog.variables = leg.referred = ()
     leg.session_end = 0.0
-    if (session_ts is not None or session_end is not None) and not _take_session(
-        dialog, leg, session_ts, session_end, now, monotonic
+    if (xdata is not None and not _take_profiles(dialog, xdata)) or (
+        (session_ts is not None or session_end is not None)
+        and not _take_session(dialog, leg, session_ts, session_end, now, monotonic)
     ):
         return None
     dialog.timer = dialog.limit = dialog.snapshot = dialog.termination = dialog.transaction = None
     dialog.legs = {to_tag: leg}
-    dialog.history = dialog.profiles = dialog.variables = leg.referred = ()
     dialog.stored = LOADED
     leg.to_tag = to_tag
     leg.h_entry = table.hash_of(to_tag)
@@ -264,6 +266,24 @@ def _take_session(
     dialog.session_ts = session_ts
     leg.session_end = session_end + (monotonic - now)
     return True
+
+
+def _take_profiles(dialog: Dialog, xdata: Any) -> bool:
+    """Take profiles; False if something else is told there."""
+    if type(xdata) is not str or len(xdata) > _LENGTH:
+        return False
+    profiles = _only_profiles(xdata)
+    dialog.profiles = profiles
+    return profiles != ()
+
+
+@lru_cache(maxsize=256)
+def _only_profiles(xdata: str) -> tuple[tuple[str, str | None], ...]:
+    try:
+        extras = Extras(xdata)
+        return extras.profiles() if extras.names() == {"profiles"} else ()
+    except Unreadable:
+        return ()
 
 
 def _number(text: Any) -> int:

@@ -27,19 +27,22 @@ TARGET = 1.25
 TALK = 1000
 """ms: a call that ends sooner than a commit interval would never be written."""
 
+ADD_VARIABLES = """
+INSERT INTO dialog_vars (owner, hash_entry, hash_id, dialog_key, dialog_value)
+SELECT owner, hash_entry, hash_id, 'account', '4711' FROM dialog_in
+"""
+ADD_PROFILES = """
+UPDATE dialog_in SET xdata = '{"profiles":[["caller","alice-' || id || '"],["inbound",null]]}'
+"""
 OTHERS = {
     "session timers": (
         "UPDATE dialog_in SET session_ts = timeout - 1000",
         "UPDATE dialog_out SET session_end = CAST(strftime('%s', 'now') AS INTEGER) + 40000",
     ),
-    "session timers and a variable": (
-        (
-            "INSERT INTO dialog_vars (owner, hash_entry, hash_id, dialog_key, dialog_value)"
-            " SELECT owner, hash_entry, hash_id, 'account', '4711' FROM dialog_in"
-        ),
-    ),
+    "session timers and a variable": (ADD_VARIABLES,),
+    "session timers, a variable and two profiles": (ADD_PROFILES,),
 }
-"""What a database is made of others by, each on top of the one before."""
+"""What other calls are made of the ordinary ones by, each on top of the one before."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -120,6 +120,7 @@ def assert_same(database: Database, row: Row, *, session_timers: bool = True) ->
     assert one.timer is not None
     assert other.timer is not None
     assert one.timer.tick == other.timer.tick
+    assert by_short.profiles.sizes() == by_long.profiles.sizes()
     assert (one.limit and one.limit.tick) == (other.limit and other.limit.tick)
     return one
 
@@ -145,6 +146,8 @@ def test_it_leads_to_the_same_place_or_nowhere(database: Database, dialog: Dialo
         {"legs": (leg(callee_cseq=7, callee_cseq_seen=True, to_uri="sip:c@d", dflags=3),)},
         {"callid": "ünïcode"},
         SESSION,
+        {"profiles": (("caller", "älice"), ("inbound", None), ("caller", "älice"))},
+        {**SESSION, "profiles": (("caller", "\0"),)},
     ],
 )
 def test_an_ordinary_call_goes_the_short_way(database: Database, changes: dict[str, Any]) -> None:
@@ -170,7 +173,8 @@ def test_its_session_timer_runs_if_it_may(database: Database, *, session_timers:
         record(session_ts=1_700_001_800),
         record(lifetime=0),
         record(callid="x" * 9_000),
-        record(profiles=(("p", None),)),
+        record(profiles=(("p", None),), from_uri="\0"),
+        record(profiles=(("p", "x" * 9_000),)),
         record(legs=(leg(acked=False, confirmed_at=1_700_000_009.5),)),
         record(legs=(leg(session_end=1_700_001_800.25),)),
         record(session_ts=1_700_000_100, legs=(leg(session_end=1_700_000_101.25),)),
@@ -212,7 +216,9 @@ BROKEN = [
         *(("dialog_in", name, "") for name in ("callid", "from_tag", "caller_original_cseq")),
         *(("dialog_out", name, "") for name in ("to_tag", "caller_cseq", "callee_cseq")),
         *(("dialog_out", "callee_cseq", text) for text in ("-1", "1 ", "0x1", "9" * 5_000)),
-        ("dialog_in", "xdata", b"\xff"),
+        *(("dialog_in", "xdata", text) for text in (b"\xff", "", "{}", "[]", "7", "{")),
+        ("dialog_in", "xdata", '{"profiles": [], "more": 1}'),
+        ("dialog_in", "xdata", '{"profiles": [["p"]]}'),
         ("dialog_out", "xdata", "{"),
         ("dialog_in", "session_ts", ""),
         ("dialog_out", "session_end", ""),
