@@ -191,11 +191,12 @@ class Loader:
     def _put(self, calls: list[Dialog], ids: list[int], offset: float) -> None:
         """Calls and their keys; offset: what to add to Unix seconds to get the monotonic clock."""
         while calls:
+            # Once they are in the table, they change.
+            variables = [len(c.variables) for c in calls] if self._has_variables else []
             done = put_plain(self._table, calls, offset)
             self._intake.loaded += done
             self._legs += done
-            if self._has_variables:
-                self._variables += sum([len(call.variables) for call in calls[:done]])
+            self._variables += sum(variables[:done])
             # The place of the next one, if there is one, is not free.
             self._take(self._whole(ids[done : done + 1]))
             calls, ids = calls[done + 1 :], ids[done + 1 :]

@@ -124,7 +124,7 @@ class Pages:
         return self.sql(self._page(columns, owned=True))
 
     def _unless(self, copy: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[Any]:
-        """NULL where both are the same; only with SQLite, where no two texts are so by halves."""
+        """NULL where both are the same. Others than SQLite may overlook blanks at the end."""
         return case((copy == text, null()), else_=copy) if self._kind == SQLITE else copy
 
     def these(self, size: int) -> Sql:
