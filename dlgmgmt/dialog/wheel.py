@@ -83,7 +83,7 @@ class TimerWheel:
     def set_all(
         self, whens: Iterable[float], callback: Callable[..., None], subjects: Iterable[object]
     ) -> list[Timer]:
-        """As :meth:`set`, for each moment and its subject."""
+        """As :meth:`set`, for each moment and its subject, and without a call for each."""
         resolution, slots, ceil, done = self._tick, self._slots, math.ceil, self._done
         timers: list[Timer] = []
         for when, subject in zip(whens, subjects, strict=True):

@@ -55,6 +55,7 @@ class Storage:
         self._wall = wall
         self._monotonic = monotonic
         self._give_way = give_way
+        self._target = target_of(settings, parse_url(settings.url))
         journal = Journal()
         # One connection for each thread; the writer's holds the lock.
         self._main = Database(settings)
@@ -152,15 +153,14 @@ class Storage:
     def _indexes(self) -> Indexes | None:
         """None in an outage, of which the loader will hear as well."""
         try:
-            return indexes_of(target_of(self.settings, parse_url(self.settings.url)))
+            return indexes_of(self._target)
         except StorageError:
             return None
 
     def _mend(self, loader: Loader) -> None:
         """Nothing can be written by indexes that are not there."""
         try:
-            target = target_of(self.settings, parse_url(self.settings.url))
-            mend(target, self.settings.owner, loader.twins, loader.loaded_twins)
+            mend(self._target, self.settings.owner, loader.twins, loader.loaded_twins)
         except StorageError as error:
             _LOG.error("database: indexes cannot be made: %s", error)
 

@@ -184,7 +184,8 @@ CALL_NUMBERS = (
 )
 CALL_LEG_NUMBERS = ("branch", "callee_cseq_seen", "dflags")
 """With what these five name, the row of a dialog and that of its only leg are read if it is an
-ordinary call: each column that need not be read makes a start shorter."""
+ordinary call, besides its session timer and xdata: each column that need not be read makes a start
+shorter."""
 
 SHARED = ("owner", "hash_entry", "hash_id", "did")
 """What IN_COLUMNS and OUT_COLUMNS begin with: of a dialog and its legs the same."""

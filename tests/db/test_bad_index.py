@@ -36,15 +36,20 @@ def damage(server: MariadbServer, database: str, table: str, index: str) -> None
     server.start()
 
 
+@pytest.fixture
+def server(running: Callable[[str], Server]) -> MariadbServer:
+    server = running("mariadb")
+    assert isinstance(server, MariadbServer)
+    return server
+
+
 @pytest.mark.parametrize("table", ["dialog_in", "dialog_out"])
 def test_it_is_made_anew_and_no_row_is_lost(
-    running: Callable[[str], Server],
+    server: MariadbServer,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     table: str,
 ) -> None:
-    server = running("mariadb")
-    assert isinstance(server, MariadbServer)
     url = server.new_database()
     settings = StorageSettings(
         url=url, mode=1, update_period=60.0, fetch_rows=100, rescue_dir=tmp_path, owner=OWNER
@@ -75,13 +80,11 @@ def test_it_is_made_anew_and_no_row_is_lost(
 
 @pytest.mark.parametrize("table", ["dialog_in", "dialog_out"])
 def test_a_start_has_it_made_anew_and_loads_all(
-    running: Callable[[str], Server],
+    server: MariadbServer,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     table: str,
 ) -> None:
-    server = running("mariadb")
-    assert isinstance(server, MariadbServer)
     url = server.new_database()
     daemon = Daemon(tmp_path, url=url, fetch_rows=100, connect_timeout=20.0)
     database = Database(daemon.settings)
