@@ -49,6 +49,8 @@ class Connection(Carrier, asyncio.Protocol):
         self._heard = self._pinged = listener.monotonic()
         # Since when a message is incomplete.
         self._partial: float | None = None
+        # Whether the peer has closed it, and not just vanished.
+        self._ended = False
         # When it was to be closed, though something waits to be sent still.
         self._closing: float | None = None
         self._names: frozenset[str] | None = None
@@ -157,6 +159,10 @@ class Connection(Carrier, asyncio.Protocol):
         # What was answered goes out before it is closed.
         self.close()
 
+    def eof_received(self) -> None:
+        """The peer sends no more: it is closed from here as well."""
+        self._ended = True
+
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         if exc is not None:
@@ -173,7 +179,7 @@ class Connection(Carrier, asyncio.Protocol):
         waiting, self._waiting = self._waiting, {}
         for tell in waiting:
             try:
-                tell()
+                tell(ended=self._ended)
             except Exception:  # noqa: BLE001 - logged
                 # The others must be told.
                 _QUIET.exception("failed on a lost connection")

@@ -7,7 +7,6 @@ connection for streams. Transactions hold flows and know nothing of sockets.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 Address = tuple[str, int]
@@ -16,7 +15,15 @@ Address = tuple[str, int]
 MAX_DATAGRAM = 65_507
 """Bytes that one datagram can carry."""
 
-Failed = Callable[[], None]
+
+class Failed(Protocol):
+    """Who is told that a stream is broken."""
+
+    def __call__(self, *, ended: bool) -> None:
+        """Called once. ended: the peer has closed it, and has not just vanished.
+
+        What such a peer has read it may still answer, over another connection (18.2.2).
+        """
 
 
 class Tap(Protocol):

@@ -17,6 +17,12 @@ from dlgmgmt.sip.flow import Flow
 from dlgmgmt.sip.guard import Source
 from dlgmgmt.sip.message import Message
 
+GRACE = 4
+"""Multiples of T1 that an answer may take when the connection of the request has been closed.
+
+T1 is about a round trip: a new connection with TLS takes up to three, the answer half of one.
+"""
+
 
 class TxState(Enum):
     """Names of RFC 3261 17 and RFC 6026."""
@@ -256,13 +262,25 @@ class ClientTransaction:
         """
         user: object = self.user
         if isinstance(user, Mover) and user.can_move:
-            self._broke()
+            self._broke(ended=False)
 
-    def _broke(self) -> None:
-        """The connection is lost, and no answer has come."""
-        if self.state in (TxState.CALLING, TxState.TRYING):
-            self.broken = True
+    def _broke(self, *, ended: bool) -> None:
+        """The connection is lost, and no answer has come. ended: the peer has closed it."""
+        if self.state not in (TxState.CALLING, TxState.TRYING):
+            return
+        self.broken = True
+        self._cancel_timers()
+        if ended:
+            # It may have read the request before, and answer over another connection (18.2.2).
+            self._timeout = self._stack.after(GRACE * self._stack.t1, self._timed_out)
+        else:
             self._timed_out()
+
+    def _answered_elsewhere(self) -> None:
+        """A reply has come though its connection is closed: it is waited for as ever."""
+        self.broken = False
+        self._cancel_timers()
+        self._timeout = self._stack.after(64 * self._stack.t1, self._timed_out)
 
     def _timed_out(self) -> None:
         user = self.user
@@ -274,6 +292,8 @@ class ClientTransaction:
         """A reply with this transaction's branch and method."""
         if self.flow.transport.reliable:
             self.flow.settled(self._broke)
+            if self.broken:
+                self._answered_elsewhere()
         if self.method == "INVITE":
             self._receive_invite(reply)
         else:

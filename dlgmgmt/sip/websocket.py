@@ -360,12 +360,15 @@ class _Client(Carrier):
         await self._ws.close()
 
     def gone(self) -> None:
-        """The connection has ended: whoever waits for an answer on it is told."""
+        """The connection has ended: whoever waits for an answer on it is told.
+
+        Not as of one in good order: a browser has no other way to answer (RFC 7118 5).
+        """
         self._gone = True
         waiting, self.waiting = self.waiting, {}
         for tell in waiting:
             try:
-                tell()
+                tell(ended=False)
             except Exception:  # noqa: BLE001 - logged
                 # The others must be told.
                 _QUIET.exception("failed on a lost connection")

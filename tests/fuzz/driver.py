@@ -303,7 +303,7 @@ class Driver:
         for sock in self.world.sockets:
             if isinstance(sock, FakeStream):
                 if how % 2:
-                    sock.lose(phone.addr)
+                    sock.lose(phone.addr, ended=how % 4 == 3)
                 else:
                     sock.refused ^= {phone.addr}
             elif how % 4 == 0:

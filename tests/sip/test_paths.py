@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sip.harness import kamailio, stunnel
-from tests.sip.harness.daemon import LINGER, Daemon, poll
+from tests.sip.harness.daemon import LINGER
 from tests.sip.harness.paths import Country, Way
 from tests.sip.harness.phones import Phones
 
@@ -92,10 +92,10 @@ def test_killed_while_it_rings(country: Country, phones: Phones, way: Way) -> No
     killer = country.killer(way)
     uac, uas = country.place(way, phones, "uac_rejected", "uas_cancelled", FILL)
     killer.wait_state(phones.callid, 2, legs=1)
-    order = kill(killer, phones.callid)
+    order = killer.order_kill(phones.callid)
     uac.wait()
     uas.wait()
-    told(killer, order, {"caller": "acknowledged", "callee": "487"})
+    killer.wait_outcomes(order, {"caller": "acknowledged", "callee": "487"})
     for daemon in country.daemons(way):
         daemon.wait_ended(phones.callid)
     uac.got_one(488)
@@ -109,28 +109,11 @@ def test_killed_after_the_answer(country: Country, phones: Phones, way: Way) -> 
     uac, uas = country.place(way, phones, "uac_wait_bye", "uas_answer", FILL)
     for daemon in country.daemons(way):
         daemon.wait_state(phones.callid, 4, legs=1)
-    order = kill(killer, phones.callid)
+    order = killer.order_kill(phones.callid)
     uac.wait()
     uas.wait()
-    told(killer, order, {"caller": "200", "callee": "200"})
+    killer.wait_outcomes(order, {"caller": "200", "callee": "200"})
     for daemon in country.daemons(way):
         daemon.wait_ended(phones.callid)
     for sipp in (uac, uas):
         assert sipp.got_one("BYE").get("Reason").endswith(';text="mi_terminated"')
-
-
-def kill(daemon: Daemon, callid: str) -> int:
-    """End a call; returns the number of the order."""
-    found = daemon.rpc.call("dlg.dlg_list", callid)
-    result = daemon.rpc.call("dlg.end_dlg", found["h_entry"], found["h_id"])
-    return int(result["id"])
-
-
-def told(daemon: Daemon, order: int, expected: dict[str, str]) -> None:
-    """Wait until the order's record says that each side has answered so."""
-
-    def outcomes() -> dict[str, str]:
-        legs = daemon.rpc.call("dlg.termination", order)["legs"]
-        return {leg["side"]: leg["outcome"] for leg in legs}
-
-    poll(lambda: outcomes() == expected, 10, lambda: f"{outcomes()}, not {expected}")

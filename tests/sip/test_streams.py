@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sip.harness.daemon import T1, Daemon, Route, poll
+from tests.sip.harness.daemon import T1, Daemon, Route
 from tests.sip.harness.peer import SDP, response
 from tests.sip.harness.phones import Phones
 from tests.sip.harness.ports import free_port
@@ -90,6 +90,29 @@ def test_a_bye_of_ours_reaches_a_caller_who_has_reconnected(daemon: Daemon, phon
     assert daemon.kill("http", phones.callid, caller.tag, callee.tag) == (200, "OK")
     for phone in (caller, callee):
         phone.send(response(phone.expect("BYE"), 200))
+    daemon.wait_ended(phones.callid)
+
+
+def test_a_phone_that_answers_a_kill_over_its_other_connection(
+    daemon: Daemon, phones: Phones
+) -> None:
+    """It closes the one that the BYE came on first: the order's record says 200 all the same."""
+    caller, callee = tcp_phones(daemon, phones)
+    own = caller.connect()
+    invite(caller, callee)
+    callee.answer()
+    caller.ack(caller.expect(200, "INVITE"))
+    callee.expect("ACK")
+    daemon.wait_state(phones.callid, 4, legs=1)
+    order = daemon.order_kill(phones.callid)
+    callee.send(response(callee.expect("BYE"), 200))
+    bye = caller.expect("BYE")
+    assert caller.came_on(bye) is not own
+    caller.came_on(bye).close()
+    # The daemon reads of that before it reads the answer.
+    time.sleep(T1)
+    own.send(response(bye, 200))
+    daemon.wait_outcomes(order, {"caller": "200", "callee": "200"})
     daemon.wait_ended(phones.callid)
 
 
@@ -305,17 +328,9 @@ def test_a_kill_when_one_side_cannot_be_reached(daemon: Daemon, phones: Phones) 
     daemon.wait_state(phones.callid, 4, legs=1)
     caller.close()
     time.sleep(0.2)
-    found = daemon.rpc.call("dlg.dlg_list", phones.callid)
-    order = daemon.rpc.call("dlg.end_dlg", found["h_entry"], found["h_id"])["id"]
+    order = daemon.order_kill(phones.callid)
     callee.send(response(callee.expect("BYE"), 200))
-
-    def outcomes() -> dict[str, str]:
-        legs = daemon.rpc.call("dlg.termination", order)["legs"]
-        return {leg["side"]: leg["outcome"] for leg in legs}
-
-    poll(
-        lambda: outcomes() == {"caller": "unsendable", "callee": "200"}, 5, lambda: str(outcomes())
-    )
+    daemon.wait_outcomes(order, {"caller": "unsendable", "callee": "200"})
     daemon.wait_ended(phones.callid)
 
 

@@ -262,6 +262,20 @@ class Daemon:
             lambda: f"left: {self.fifo.list()[:5]}",
         )
 
+    def order_kill(self, callid: str) -> int:
+        """Order the end of a call with one leg; returns the number of the order."""
+        found = self.rpc.call("dlg.dlg_list", callid)
+        return int(self.rpc.call("dlg.end_dlg", found["h_entry"], found["h_id"])["id"])
+
+    def wait_outcomes(self, order: int, expected: dict[str, str], timeout: float = 10.0) -> None:
+        """Poll until an order's record says so of each side of a call with one leg."""
+
+        def outcomes() -> dict[str, str]:
+            legs = self.rpc.call("dlg.termination", order)["legs"]
+            return {leg["side"]: leg["outcome"] for leg in legs}
+
+        poll(lambda: outcomes() == expected, timeout, lambda: f"{outcomes()}, not {expected}")
+
     def kill(
         self, by: str, callid: str, from_tag: str, to_tag: str, headers: str = ""
     ) -> tuple[int, str]:

@@ -86,11 +86,11 @@ class FakeStream(FakeSocket):
         del name
         return FakeFlow(self, addr)
 
-    def lose(self, addr: Address) -> None:
-        """The connection to ``addr`` is gone."""
+    def lose(self, addr: Address, *, ended: bool = False) -> None:
+        """The connection to ``addr`` is gone. ended: closed by the peer."""
         self.opened.discard(addr)
         for tell in self.waiting.pop(addr, {}):
-            tell()
+            tell(ended=ended)
 
 
 class FakeClients(FakeStream):

@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
+import struct
 import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import trustme
 
 from dlgmgmt.sip.accept import Acceptor, Census
-from dlgmgmt.sip.flow import Address
+from dlgmgmt.sip.flow import Address, Failed
 from dlgmgmt.sip.framing import FramingError
 from dlgmgmt.sip.settings import Listener, StreamSettings, TlsSettings
 from dlgmgmt.sip.streams import StreamFlow, StreamListener
@@ -60,11 +63,50 @@ def test_a_name_that_no_certificate_can_show_is_a_connection_that_fails(name: st
     async def run() -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             async with listening(TlsContexts(TlsSettings(verify_server=False))) as listener:
-                told = asyncio.Event()
-                assert listener.flow(server.getsockname(), name).send(b"x", told.set)
-                async with asyncio.timeout(5):
-                    await told.wait()
+                told: list[bool] = []
+                assert listener.flow(server.getsockname(), name).send(b"x", collected(told))
+                await until(lambda: told == [False])
                 assert len(listener.census) == 0
+
+    asyncio.run(run())
+
+
+def collected(told: list[bool]) -> Failed:
+    def failed(*, ended: bool) -> None:
+        told.append(ended)
+
+    return failed
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["tcp", "tls"])
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_who_waits_is_told_whether_the_peer_has_closed_or_vanished(
+    reset: bool,  # noqa: FBT001
+    secured: bool,  # noqa: FBT001
+) -> None:
+    async def run() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            assert await reader.readexactly(1) == b"x"
+            if reset:
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, linger
+                )
+                writer.transport.abort()
+            writer.close()
+
+        context = None
+        if secured:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+        tls = TlsContexts(TlsSettings(verify_server=False)) if secured else None
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+        async with server, listening(tls) as listener:
+            told: list[bool] = []
+            port = server.sockets[0].getsockname()[1]
+            assert listener.flow(("127.0.0.1", port)).send(b"x", collected(told))
+            await until(lambda: bool(told))
+            assert told == [not reset]
 
     asyncio.run(run())
 

@@ -140,6 +140,43 @@ def test_a_connection_that_was_old_is_made_anew_once(make: Make) -> None:
     home.alice.last("500")
 
 
+def test_who_closes_the_connection_may_answer_over_another(make: Make) -> None:
+    """RFC 3261 18.2.2: a server whose connection is gone makes a new one for its reply."""
+    home, stream = tcp_house(make)
+    home.alice.invite("1")
+    invite = home.bob.one("INVITE")
+    stream.lose(BOB, ended=True)
+    home.world.advance(1.9)
+    assert what(home) == ["100"]
+    by_tcp(home.bob).reply(invite, 200)
+    home.alice.last("200")
+    home.world.advance(5)
+    assert "500" not in what(home)
+
+
+def test_who_closes_the_connection_and_does_not_answer_is_given_up_soon(make: Make) -> None:
+    home, stream = tcp_house(make)
+    home.alice.invite("3")
+    home.bob.one("INVITE")
+    stream.lose(BOB, ended=True)
+    assert home.carol.inbox() == []
+    home.world.advance(2.1)
+    home.carol.one("INVITE")
+
+
+def test_a_provisional_over_another_connection_lets_the_request_go_on(make: Make) -> None:
+    home, stream = tcp_house(make)
+    by_tcp(home.alice).invite("1", method="MESSAGE")
+    message = home.bob.one("MESSAGE")
+    stream.lose(BOB, ended=True)
+    by_tcp(home.bob).reply(message, 100)
+    home.world.advance(30)
+    assert what(home) == []
+    home.bob.reply(message, 200)
+    home.alice.one("200")
+    assert len(home.world.stack) == 0
+
+
 def test_what_rings_is_not_given_up_with_its_connection(make: Make) -> None:
     home, stream = tcp_house(make)
     home.alice.invite("1")
